@@ -1,0 +1,79 @@
+// Package wire holds what travels between a connection and a request handler: frames, headers, error
+// codes, limits and the request and answer types over kmsg.
+//
+// It knows the bytes of the Kafka protocol and nothing of topics, logs or clusters. It opens no socket
+// (server does) and decides nothing (handler does).
+package wire
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ConnInfo describes the connection that a request came in on. It is filled by the server and read-only
+// to handlers; ClientSoftware* are set by the connection's first ApiVersions request.
+type ConnInfo struct {
+	ID                    string // "local:port-remote:port-n", unique while the process lives
+	Listener              string // listener name, e.g. PLAINTEXT
+	SecurityProtocol      string // PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
+	Local                 netip.AddrPort
+	Remote                netip.AddrPort
+	Principal             string // e.g. "User:ANONYMOUS"
+	Privileged            bool   // came in on the inter-broker or controller listener
+	ClientSoftwareName    string
+	ClientSoftwareVersion string
+}
+
+// Request is one decoded request. It belongs to its handler until the handler calls Reply, exactly once,
+// from any goroutine; afterwards nothing of it may be used, since its buffers return to their pool.
+type Request struct {
+	Key           int16
+	Version       int16
+	CorrelationID int32
+	ClientID      string
+	Conn          *ConnInfo
+
+	// Body is the decoded request, except for Produce, whose Body is nil and whose Produce is set.
+	// Strings and byte slices may alias the frame buffer.
+	Body    kmsg.Request
+	Produce *ProduceRequest
+
+	// Received is when the frame was complete.
+	Received time.Time
+	// Done is closed when the connection is gone, so that parked requests can give up.
+	Done <-chan struct{}
+
+	// ReplyFunc is set by the server; handlers call Reply.
+	ReplyFunc func(*Request, Response)
+	// ThrottleMs asks the server to mute the connection for that long after the answer (KIP-219).
+	ThrottleMs int32
+}
+
+// Reply hands the answer over and ends the handler's ownership of r. A nil answer means that the protocol
+// has none for this request (Produce with acks=0): only order is kept.
+func (r *Request) Reply(resp Response) { r.ReplyFunc(r, resp) }
+
+// Response is a kmsg answer or a *FetchResponse (a list of parts, see fetch.go).
+type Response interface {
+	Key() int16
+	AppendTo([]byte) []byte
+}
+
+// Route says how one API is served on a listener.
+type Route struct {
+	Key int16
+	// MinVersion and MaxVersion are what is served. AdvertisedMin, if lower than MinVersion, is what
+	// ApiVersions claims (Produce claims 0 so that old librdkafka connects).
+	MinVersion, MaxVersion int16
+	AdvertisedMin          int16
+	// MaxFrameBytes bounds the frame of this API; 0 means the general small limit (1 MiB).
+	MaxFrameBytes int
+	// Pipelined allows the next request of the same API on the same connection to start before this
+	// one is answered. All others are strictly one after the other, as in Kafka.
+	Pipelined bool
+	// Handle starts the request. It runs on the connection's reader, may return before Reply is called and
+	// must not wait for anything but local file writes.
+	Handle func(*Request)
+}
