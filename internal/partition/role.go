@@ -1,0 +1,75 @@
+// Package partition decides, for one replica of one partition, what its place in the cluster means: whether it
+// leads and in which epoch, whether a request's epoch is current, whether enough replicas are in sync, and how
+// far the high watermark may go.
+//
+// It is pure: no clock, no file, no lock. replica holds the state and does what is decided here.
+package partition
+
+import (
+	"slices"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// LeaderEpoch counts the leaderships of a partition. It is not a partition epoch, a broker epoch or a
+// controller epoch.
+type LeaderEpoch = int32
+
+// Role is the immutable picture that a broker has of one partition it holds a replica of.
+type Role struct {
+	Self           int32
+	Leader         int32 // -1: none
+	LeaderEpoch    LeaderEpoch
+	PartitionEpoch int32
+	Replicas       []int32
+	ISR            []int32
+}
+
+// Leads reports whether this broker leads the partition.
+func (r *Role) Leads() bool { return r.Leader == r.Self }
+
+// CheckLeaderEpoch compares the epoch that a client believes in with the current one (KIP-320): an older one is
+// FENCED_LEADER_EPOCH, a newer one UNKNOWN_LEADER_EPOCH, -1 is not checked.
+func (r *Role) CheckLeaderEpoch(claimed LeaderEpoch) error {
+	switch {
+	case claimed < 0 || claimed == r.LeaderEpoch:
+		return nil
+	case claimed < r.LeaderEpoch:
+		return wire.FencedLeaderEpoch
+	default:
+		return wire.UnknownLeaderEpoch
+	}
+}
+
+// CheckLeader is NOT_LEADER_OR_FOLLOWER unless this broker leads the partition.
+func (r *Role) CheckLeader() error {
+	if !r.Leads() {
+		return wire.NotLeaderOrFollower
+	}
+	return nil
+}
+
+// CheckInSync is NOT_ENOUGH_REPLICAS if fewer replicas are in sync than an acks=all write needs. A topic that has
+// fewer replicas than min.insync.replicas is held to the setting all the same, as in Kafka.
+func (r *Role) CheckInSync(minInSync int) error {
+	if len(r.ISR) < minInSync {
+		return wire.NotEnoughReplicas
+	}
+	return nil
+}
+
+// HighWatermark returns the high watermark that follows from the end of this leader's own log (its flushed end
+// under weir.durability=fsync): with no other replica in sync it is that end, and it never goes back. With others
+// in sync their ends decide too, and the present value stays.
+func (r *Role) HighWatermark(current, localEnd int64) int64 {
+	if !r.Leads() || len(r.ISR) != 1 || !slices.Contains(r.ISR, r.Self) {
+		return current
+	}
+	return max(current, localEnd)
+}
+
+// Supersedes reports whether r may replace old: news of a partition is taken only if its partition epoch is newer,
+// so that a late image cannot bring back an old leader.
+func (r *Role) Supersedes(old *Role) bool {
+	return old == nil || r.PartitionEpoch > old.PartitionEpoch || r.LeaderEpoch > old.LeaderEpoch
+}
