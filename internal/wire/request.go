@@ -47,6 +47,8 @@ type Request struct {
 
 	// ReplyFunc is set by the server; handlers call Reply.
 	ReplyFunc func(*Request, Response)
+	// HangupFunc is set by the server; handlers call Hangup.
+	HangupFunc func(r *Request, reason string)
 	// ThrottleMs asks the server to mute the connection for that long after the answer (KIP-219).
 	ThrottleMs int32
 }
@@ -54,6 +56,10 @@ type Request struct {
 // Reply hands the answer over and ends the handler's ownership of r. A nil answer means that the protocol
 // has none for this request (Produce with acks=0): only order is kept.
 func (r *Request) Reply(resp Response) { r.ReplyFunc(r, resp) }
+
+// Hangup ends the handler's ownership like Reply, but answers by closing the connection, after the answers before
+// it are sent: what Kafka does where the protocol has no room for an error (Produce with acks=0).
+func (r *Request) Hangup(reason string) { r.HangupFunc(r, reason) }
 
 // Response is a kmsg answer or a *FetchResponse (a list of parts, see fetch.go).
 type Response interface {
