@@ -1,0 +1,54 @@
+package vfs
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+)
+
+// ReadFile reads a whole file of at most limit bytes.
+func ReadFile(fsys FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name, ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > limit {
+		return nil, fmt.Errorf("%s: %d bytes are more than the %d allowed", name, size, limit)
+	}
+	p := make([]byte, size)
+	n, err := f.ReadAt(p, 0)
+	if err == io.EOF {
+		err = nil
+	}
+	return p[:n], err
+}
+
+// WriteFileAtomic replaces a file by way of name.tmp and a rename, so that a reader, or a start after a crash of the
+// process, sees the old or the new content. With durable set it also survives a power cut when it returns:
+// the file is synced before the rename and the directory after it.
+func WriteFileAtomic(fsys FS, name string, data []byte, durable bool) error {
+	tmp := name + ".tmp"
+	f, err := fsys.Open(tmp, Fresh)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = fsys.Rename(tmp, name)
+	}
+	if err == nil && durable {
+		err = fsys.SyncDir(filepath.Dir(name))
+	}
+	return err
+}
