@@ -1,0 +1,104 @@
+package replica
+
+import (
+	"time"
+
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// FetchSpec is what a consumer wants of one partition.
+type FetchSpec struct {
+	Replica            *Replica
+	CurrentLeaderEpoch int32 // -1: not checked
+	Offset             int64
+	LastFetchedEpoch   int32 // -1: not checked
+	MaxBytes           int32
+}
+
+// FetchResult is one partition's part of an answer. Its Range, if any, has to be released.
+type FetchResult struct {
+	Code wire.Code
+	log.ReadInfo
+	Diverging *wire.EpochEnd
+}
+
+// Read reads one partition as its leader for a consumer. It never waits. With minOneBatch one batch is returned
+// even if it is larger than maxBytes.
+func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bool) FetchResult {
+	res := FetchResult{ReadInfo: log.ReadInfo{HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1}}
+	role, l, err := s.Replica.leaderLog()
+	if err == nil {
+		err = role.CheckLeaderEpoch(s.CurrentLeaderEpoch)
+	}
+	if err != nil {
+		res.Code = wire.CodeOf(err)
+		return res
+	}
+	if s.LastFetchedEpoch >= 0 {
+		if res.Diverging = divergence(l, s); res.Diverging != nil {
+			res.HighWatermark, res.LastStableOffset, res.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
+			return res
+		}
+	}
+	bound := log.BoundHighWatermark
+	if committedOnly {
+		bound = log.BoundLastStable
+	}
+	info, err := l.Read(s.Offset, maxBytes, minOneBatch, bound)
+	res.ReadInfo = info
+	if err != nil {
+		res.Code = wire.CodeOf(err)
+		res.Range = nil
+		res.HighWatermark, res.LastStableOffset, res.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
+	}
+	return res
+}
+
+// divergence compares the epoch that the fetcher saw last with this log's history (KIP-595): if the fetcher's
+// end lies beyond what this log had in that epoch, the fetcher is told where to cut.
+func divergence(l *log.Log, s *FetchSpec) *wire.EpochEnd {
+	epoch, end := l.EpochEndOffset(s.LastFetchedEpoch)
+	if epoch < 0 || end < 0 {
+		return nil
+	}
+	if epoch < s.LastFetchedEpoch || end < s.Offset {
+		return &wire.EpochEnd{Epoch: epoch, EndOffset: end}
+	}
+	return nil
+}
+
+// AwaitData parks a fetch until missing more bytes are committed to the partitions in specs, one of them changes
+// its role, or d is over; then end runs once, perhaps on an appender's goroutine: it must not block.
+func (m *Manager) AwaitData(specs []FetchSpec, committedOnly bool, missing int64, d time.Duration, end func()) *Wait {
+	rs := make([]*Replica, 0, len(specs))
+	for i := range specs {
+		if specs[i].Replica != nil {
+			rs = append(rs, specs[i].Replica)
+		}
+	}
+	w := park(rs, missing, d, func(bool) { end() })
+	// What was committed between the read and the parking has not been counted.
+	for i := range specs {
+		if hasNews(&specs[i], committedOnly) {
+			w.op.Complete()
+			break
+		}
+	}
+	return w
+}
+
+// hasNews reports whether the partition has committed records at or behind the wanted offset.
+func hasNews(s *FetchSpec, committedOnly bool) bool {
+	if s.Replica == nil {
+		return false
+	}
+	l := s.Replica.log.Load()
+	if l == nil {
+		return true
+	}
+	if committedOnly {
+		return l.LastStableOffset() > s.Offset
+	}
+	return l.HighWatermark() > s.Offset
+}

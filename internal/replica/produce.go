@@ -1,0 +1,147 @@
+package replica
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-stream/weir/internal/delayed"
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// Append writes a client's batches to a partition that this broker leads, and lets the high watermark follow as far
+// as it may at once. acks decides only whether enough replicas have to be in sync; waiting is the caller's.
+func (m *Manager) Append(r *Replica, batches []byte, acks int16) (log.AppendInfo, error) {
+	return m.append(r, batches, acks, -1, log.AppendOptions{Origin: log.OriginClient})
+}
+
+func (m *Manager) append(r *Replica, batches []byte, acks int16, epoch partition.LeaderEpoch, opt log.AppendOptions) (log.AppendInfo, error) {
+	role, l, err := r.leaderLog()
+	if err == nil {
+		err = role.CheckLeaderEpoch(epoch)
+	}
+	if err == nil && acks == -1 {
+		err = role.CheckInSync(int(r.minInSync.Load()))
+	}
+	if err != nil {
+		return log.AppendInfo{BaseOffset: -1, LogStartOffset: -1}, err
+	}
+	info, err := l.AppendAsLeader(batches, role.LeaderEpoch, opt)
+	if err != nil {
+		return info, err
+	}
+	if !m.fsync { // else OnFlushed does it
+		m.advance(r, role, l, l.LogEndOffset(), int64(info.Bytes))
+	}
+	return info, nil
+}
+
+// advance moves the high watermark up to what localEnd allows and wakes who waits for it. size is how many bytes
+// became readable by it, as far as the caller knows.
+func (m *Manager) advance(r *Replica, role *partition.Role, l *log.Log, localEnd, size int64) {
+	old := l.HighWatermark()
+	if hw := role.HighWatermark(old, localEnd); hw > old {
+		l.SetHighWatermark(hw)
+		r.waits.signal(size, false)
+	}
+}
+
+// OnFlushed is told by the log, under weir.durability=fsync, that more of it is durable: only that is committed,
+// so that no consumer sees what a power cut can take.
+func (m *Manager) OnFlushed(l *log.Log) {
+	tp := l.TopicPartition()
+	t := m.topics.named(tp.Topic)
+	if t == nil {
+		return
+	}
+	if r := t.partition(tp.Partition); r != nil && r.log.Load() == l {
+		// How many bytes the round covered is not known; a parked fetch is served with what there is.
+		m.advance(r, r.role.Load(), l, l.FlushedOffset(), math.MaxInt64/2)
+	}
+}
+
+// CommitSpec is one partition that a write waits for.
+type CommitSpec struct {
+	Replica *Replica
+	Offset  int64 // the high watermark that is needed
+	Tag     int32 // the caller's
+
+	code atomic.Int32
+	done atomic.Bool
+}
+
+// Outcome is how the wait ended: None if committed.
+func (c *CommitSpec) Outcome() wire.Code { return wire.Code(c.code.Load()) }
+
+// Committed reports whether a write with these acks may be answered already.
+func (m *Manager) Committed(r *Replica, info log.AppendInfo, acks int16) bool {
+	if acks == 0 || (acks == 1 && !m.fsync) {
+		return true
+	}
+	l := r.log.Load()
+	return l != nil && l.HighWatermark() > info.LastOffset
+}
+
+// AwaitCommit runs end once, when every partition is committed up to its offset, can no longer be, or d is over;
+// perhaps on an appender's goroutine: it must not block.
+func (m *Manager) AwaitCommit(specs []*CommitSpec, d time.Duration, end func()) {
+	w := &commitWait{specs: specs, watches: make([]watch, len(specs))}
+	w.left.Store(int32(len(specs)))
+	w.op = delayed.New(d, func(expired bool) {
+		for i := range w.watches {
+			w.watches[i].unlink()
+		}
+		for _, s := range specs {
+			if s.done.CompareAndSwap(false, true) {
+				s.code.Store(int32(wire.RequestTimedOut))
+			}
+		}
+		end()
+	})
+	for i, s := range specs {
+		w.watches[i].wake = func(*watch, int64, bool) { w.check(s) }
+		s.Replica.waits.add(&w.watches[i])
+		w.check(s) // it may have been committed meanwhile
+	}
+	if w.op.Done() {
+		for i := range w.watches {
+			w.watches[i].unlink()
+		}
+	}
+}
+
+// commitWait is a write that waits for several partitions.
+type commitWait struct {
+	op      *delayed.Op
+	specs   []*CommitSpec
+	watches []watch
+	left    atomic.Int32
+}
+
+func (w *commitWait) check(s *CommitSpec) {
+	code, settled := s.settled()
+	if !settled || !s.done.CompareAndSwap(false, true) {
+		return
+	}
+	s.code.Store(int32(code))
+	if w.left.Add(-1) == 0 {
+		w.op.Complete()
+	}
+}
+
+// settled reports whether the outcome is known.
+func (s *CommitSpec) settled() (wire.Code, bool) {
+	role, l, err := s.Replica.leaderLog()
+	switch {
+	case err != nil:
+		return wire.CodeOf(err), true
+	case l.HighWatermark() < s.Offset:
+		return wire.None, false
+	case role.CheckInSync(int(s.Replica.minInSync.Load())) != nil:
+		return wire.NotEnoughReplicasAfterAppend, true
+	default:
+		return wire.None, true
+	}
+}
