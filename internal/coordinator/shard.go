@@ -1,0 +1,326 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// Machine is the state of one shard. Its methods are called by one goroutine at a time.
+type Machine interface {
+	// Replay applies one record of the log while the shard is loaded. Records of types that it does not know it
+	// passes over (they stay in the log). An error fails the shard.
+	Replay(r Replayed) error
+	// ReplayMarker applies the end of a transaction that wrote into the log.
+	ReplayMarker(producerID int64, commit bool) error
+	// Loaded is called when the shard becomes active, in its loop. From here on there are timers and operations.
+	Loaded(tx *Tx)
+	// Unloaded is called when an active shard ends, in its loop. Answers that are still parked in the state must be
+	// given, with that error; the state is not used again.
+	Unloaded(err error)
+}
+
+// Replayed is one record that was read back from the log. Key and Value are only valid during Replay.
+type Replayed struct {
+	Offset      int64
+	TimestampMs int64
+	Key, Value  []byte
+	// ProducerID is that of the transaction that the record is part of, -1 for none.
+	ProducerID int64
+}
+
+// phase is where a shard is in its life.
+//
+//	loading -> active -> closed
+//	loading -> failed -> closed
+//	loading -> closed
+type phase uint8
+
+const (
+	loading phase = iota
+	active
+	failed
+	closed
+)
+
+// event is something for a shard's loop to do. fail is called instead of run when the loop has ended.
+type event struct {
+	run  func()
+	fail func(error)
+}
+
+// Shard is one partition's state with its loop. Fields below "loop" belong to that loop, which runs in a goroutine
+// only while there are events; the others are guarded by mu.
+//
+// Invariants: batches[0] is the only one that may be in flight; undo functions exist only in batches; a shard that
+// is not active runs no operation.
+type Shard struct {
+	rt  *runtimeCore
+	p   int32
+	log *slog.Logger
+
+	mu      sync.Mutex
+	phase   phase
+	epoch   int32
+	queue   []event
+	running bool
+
+	// loop
+	machine  Machine
+	part     Partition
+	batches  []*batch
+	inFlight bool
+	maxBatch int
+	ended    bool
+	timers   timers
+	alarm    *time.Timer
+	alarmAt  time.Time // zero: not set
+}
+
+// Partition is the index of the shard's partition.
+func (sh *Shard) Partition() int32 { return sh.p }
+
+// Logger logs with the shard's name.
+func (sh *Shard) Logger() *slog.Logger { return sh.log }
+
+// refusal is why a shard in that phase takes no operation; nil if it does.
+func (p phase) refusal() error {
+	switch p {
+	case active:
+		return nil
+	case loading:
+		return wire.CoordinatorLoadInProgress
+	default:
+		return wire.NotCoordinator
+	}
+}
+
+// run posts an operation.
+func (sh *Shard) run(op func(*Tx), fail func(error)) {
+	sh.mu.Lock()
+	err := sh.phase.refusal()
+	sh.mu.Unlock()
+	if err != nil {
+		fail(err)
+		return
+	}
+	sh.post(event{
+		run: func() {
+			if sh.ended {
+				fail(wire.NotCoordinator)
+				return
+			}
+			sh.runTx(op)
+		},
+		fail: fail,
+	})
+}
+
+// post queues an event and wakes the loop.
+func (sh *Shard) post(e event) {
+	sh.mu.Lock()
+	sh.queue = append(sh.queue, e)
+	wake := !sh.running
+	sh.running = true
+	sh.mu.Unlock()
+	if wake && !sh.rt.group.Go(sh.rt.name, func(context.Context) { sh.drain() }) {
+		sh.dropQueue()
+	}
+}
+
+// dropQueue refuses what is queued, since nothing can run any more.
+func (sh *Shard) dropQueue() {
+	sh.mu.Lock()
+	queue := sh.queue
+	sh.queue, sh.running = nil, false
+	sh.mu.Unlock()
+	for _, e := range queue {
+		if e.fail != nil {
+			e.fail(wire.CoordinatorNotAvailable)
+		}
+	}
+}
+
+// drain is the loop: it takes all events there are, then appends what they left, until there is nothing.
+func (sh *Shard) drain() {
+	var spare []event
+	for {
+		sh.mu.Lock()
+		if len(sh.queue) == 0 {
+			sh.running = false
+			sh.mu.Unlock()
+			return
+		}
+		events := sh.queue
+		sh.queue = spare
+		sh.mu.Unlock()
+		for i := range events {
+			events[i].run()
+			events[i] = event{}
+		}
+		spare = events[:0]
+		sh.flush()
+		if !sh.ended {
+			sh.arm()
+		}
+	}
+}
+
+// runTx runs one operation and takes over what it left in its Tx.
+func (sh *Shard) runTx(op func(*Tx)) {
+	if sh.ended {
+		return
+	}
+	tx := &Tx{Now: time.Now(), sh: sh}
+	op(tx)
+	sh.settle(tx)
+}
+
+// settle puts the records of a finished operation into batches and its callbacks behind them.
+func (sh *Shard) settle(tx *Tx) {
+	for i := range tx.segs {
+		if tx.segs[i].bytes > sh.maxBatch {
+			sh.refuse(tx, fmt.Errorf("operation of %d bytes is larger than a batch may be (%d): %w", tx.segs[i].bytes,
+				sh.maxBatch, wire.RecordListTooLarge))
+			return
+		}
+	}
+	for i := range tx.segs {
+		s := &tx.segs[i]
+		if len(s.recs) > 0 {
+			b := sh.openBatch(s.bytes)
+			b.recs = append(b.recs, s.recs...)
+			b.bytes += s.bytes
+			b.addUndo(s.undo)
+		} else if n := len(sh.batches); n > 0 {
+			sh.batches[n-1].addUndo(s.undo)
+		}
+	}
+	if n := len(sh.batches); n > 0 {
+		sh.batches[n-1].then = append(sh.batches[n-1].then, tx.then...)
+		return
+	}
+	sh.call(tx.then, nil)
+}
+
+// refuse undoes one operation that is not written at all.
+func (sh *Shard) refuse(tx *Tx, err error) {
+	for i := len(tx.segs) - 1; i >= 0; i-- {
+		runUndo(tx.segs[i].undo)
+	}
+	sh.call(tx.then, err)
+}
+
+// call runs the callbacks of operations, each with a Tx of its own.
+func (sh *Shard) call(then []func(*Tx, error), err error) {
+	for _, f := range then {
+		if sh.ended {
+			tx := &Tx{Now: time.Now(), sh: sh}
+			f(tx, err)
+			sh.call(tx.then, err)
+			continue
+		}
+		sh.runTx(func(tx *Tx) { f(tx, err) })
+	}
+}
+
+// openBatch returns the batch that collects records, with room for n bytes more.
+func (sh *Shard) openBatch(n int) *batch {
+	last := len(sh.batches) - 1
+	if last >= 0 && !(last == 0 && sh.inFlight) && sh.batches[last].bytes+n <= sh.maxBatch {
+		return sh.batches[last]
+	}
+	b := &batch{}
+	sh.batches = append(sh.batches, b)
+	return b
+}
+
+// flush starts the append of the oldest batch, unless one is under way.
+func (sh *Shard) flush() {
+	if sh.ended || sh.inFlight || len(sh.batches) == 0 {
+		return
+	}
+	b := sh.batches[0]
+	sh.inFlight = true
+	bytes, err := encodeBatch(b.recs, time.Now().UnixMilli(), sh.rt.codec)
+	if err != nil {
+		sh.appended(b, err)
+		return
+	}
+	sh.Schedule(&b.deadline, sh.rt.commitTimeout, func(*Tx) { sh.timedOut(b) })
+	sh.mu.Lock()
+	epoch := sh.epoch
+	sh.mu.Unlock()
+	sh.part.Append(epoch, bytes, func(_ int64, err error) {
+		sh.post(event{run: func() { sh.appended(b, err) }})
+	})
+}
+
+// appended ends the append of b.
+func (sh *Shard) appended(b *batch, err error) {
+	if sh.ended || len(sh.batches) == 0 || sh.batches[0] != b {
+		return
+	}
+	sh.Cancel(&b.deadline)
+	sh.inFlight = false
+	if err == nil {
+		sh.batches = sh.batches[1:]
+		if len(sh.batches) == 0 {
+			sh.batches = nil
+		}
+		sh.call(b.then, nil)
+		return
+	}
+	sh.log.Warn("cannot write to the coordinator's log, changes are undone", "error", err)
+	sh.rollBack(fmt.Errorf("append to %s-%d: %w", sh.rt.topic, sh.p, err))
+}
+
+// rollBack undoes all that is not committed and tells everybody who waits for it.
+func (sh *Shard) rollBack(err error) {
+	batches := sh.batches
+	sh.batches, sh.inFlight = nil, false
+	for i := len(batches) - 1; i >= 0; i-- {
+		sh.Cancel(&batches[i].deadline)
+		runUndo(batches[i].undo)
+	}
+	for _, b := range batches {
+		sh.call(b.then, err)
+	}
+}
+
+// timedOut answers those who wait for b and for what is queued behind it; whether b lasts stays open.
+func (sh *Shard) timedOut(b *batch) {
+	var then []func(*Tx, error)
+	for _, w := range sh.batches {
+		then = append(then, w.then...)
+		w.then = nil
+	}
+	err := fmt.Errorf("append to %s-%d not committed within %v: %w", sh.rt.topic, sh.p, sh.rt.commitTimeout,
+		wire.RequestTimedOut)
+	sh.log.Warn("coordinator's log is slow to commit", "error", err)
+	sh.Schedule(&b.deadline, sh.rt.commitTimeout, func(*Tx) { sh.timedOut(b) })
+	sh.call(then, err)
+}
+
+// end ends an active shard, in its loop.
+func (sh *Shard) end(err error) {
+	if sh.ended {
+		return
+	}
+	sh.ended = true
+	if sh.alarm != nil {
+		sh.alarm.Stop()
+	}
+	if sh.machine != nil {
+		sh.machine.Unloaded(err)
+	}
+	batches := sh.batches
+	sh.batches, sh.timers = nil, nil
+	for _, b := range batches {
+		sh.call(b.then, err)
+	}
+}
