@@ -1,0 +1,99 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+const javaErrors = "org.apache.kafka.common.errors."
+
+// Error is a failure as Kafka's tools print it: with the name of the Java exception, which scripts match on.
+type Error struct {
+	Code    int16  // the protocol's error code, 0 for an error of the client itself
+	Class   string // full Java class name
+	Message string
+}
+
+// Error is the message alone, as Kafka's "due to" lines have it.
+func (e *Error) Error() string { return e.Message }
+
+// Java is "class: message", the first line of a Java stack trace.
+func Java(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		if e.Message == "" {
+			return e.Class
+		}
+		return e.Class + ": " + e.Message
+	}
+	return "org.apache.kafka.common.KafkaException: " + err.Error()
+}
+
+// Coded turns an error code of an answer, with the message that came with it (nil: the code's own), into an Error.
+// Code 0 is a nil error.
+func Coded(code int16, message *string) error {
+	if code == 0 {
+		return nil
+	}
+	e := &Error{Code: code, Class: javaErrors + classOf(code)}
+	switch {
+	case message != nil:
+		e.Message = *message
+	default:
+		e.Message = kerr.TypedErrorForCode(code).Description
+	}
+	return e
+}
+
+// HasCode tells whether err is a Kafka error with one of codes.
+func HasCode(err error, codes ...*kerr.Error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, c := range codes {
+		if e.Code == c.Code {
+			return true
+		}
+	}
+	return false
+}
+
+// Timeout is the error of a call that no broker answered in time.
+func Timeout(message string) error {
+	return &Error{Class: javaErrors + "TimeoutException", Message: message}
+}
+
+// IllegalArgument is an error of the command line or of what it refers to.
+func IllegalArgument(message string) error {
+	return &Error{Class: "java.lang.IllegalArgumentException", Message: message}
+}
+
+// ConfigError is a wrong client setting.
+func ConfigError(message string) error {
+	return &Error{Class: "org.apache.kafka.common.config.ConfigException", Message: message}
+}
+
+// translate turns what franz-go returns into an Error.
+func translate(err error) error {
+	var coded *kerr.Error
+	var own *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &coded):
+		return Coded(coded.Code, nil)
+	case errors.Is(err, context.DeadlineExceeded):
+		return Timeout("The request timed out.")
+	case strings.Contains(err.Error(), "SASL"):
+		return &Error{Class: javaErrors + "SaslAuthenticationException", Message: err.Error()}
+	case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
+		return &Error{Class: javaErrors + "SslAuthenticationException", Message: err.Error()}
+	}
+	return &Error{Class: "org.apache.kafka.common.KafkaException", Message: err.Error()}
+}
