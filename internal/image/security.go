@@ -1,0 +1,68 @@
+package image
+
+import (
+	"slices"
+	"strings"
+)
+
+// QuotaEntity is what a client quota applies to, by type (user, client-id, ip). A nil name is the default entity.
+type QuotaEntity []QuotaEntityPart
+
+// QuotaEntityPart is one type and name of a QuotaEntity.
+type QuotaEntityPart struct {
+	Type string
+	Name *string
+}
+
+// key is equal for equal entities, whatever the order of their parts.
+func (e QuotaEntity) key() string {
+	parts := make([]string, len(e))
+	for i, p := range e {
+		if p.Name == nil {
+			parts[i] = p.Type + "\x00d"
+		} else {
+			parts[i] = p.Type + "\x00n" + *p.Name
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, "\x01")
+}
+
+// ClientQuota is the quotas of one entity. Immutable.
+type ClientQuota struct {
+	Entity QuotaEntity
+	Values map[string]float64
+}
+
+// ACL is one access control entry. Immutable.
+type ACL struct {
+	ID           UUID
+	ResourceType int8
+	ResourceName string
+	PatternType  int8
+	Principal    string
+	Host         string
+	Operation    int8
+	Permission   int8
+}
+
+// ScramKey names a SCRAM credential.
+type ScramKey struct {
+	User      string
+	Mechanism int8 // 1 SCRAM-SHA-256, 2 SCRAM-SHA-512
+}
+
+// ScramCredential is one SCRAM credential. Immutable; the byte slices must not be logged.
+type ScramCredential struct {
+	ScramKey
+	Salt, StoredKey, ServerKey []byte
+	Iterations                 int32
+}
+
+// DelegationToken is one delegation token without its secret. Immutable.
+type DelegationToken struct {
+	TokenID                      string
+	Owner, Requester             string
+	Renewers                     []string
+	IssueMs, MaxMs, ExpirationMs int64
+}
