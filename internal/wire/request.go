@@ -70,10 +70,11 @@ type Response interface {
 // Route says how one API is served on a listener.
 type Route struct {
 	Key int16
-	// MinVersion and MaxVersion are what is served. AdvertisedMin, if lower than MinVersion, is what
-	// ApiVersions claims (Produce claims 0 so that old librdkafka connects).
+	// MinVersion and MaxVersion are what is served.
 	MinVersion, MaxVersion int16
-	AdvertisedMin          int16
+	// ClaimFromZero makes ApiVersions claim the versions from 0 on although MinVersion is higher (Produce, so that
+	// old librdkafka connects); those below MinVersion are refused like any unsupported version.
+	ClaimFromZero bool
 	// MaxFrameBytes bounds the frame of this API; 0 means the general small limit (1 MiB).
 	MaxFrameBytes int
 	// Pipelined allows the next request of the same API on the same connection to start before this
