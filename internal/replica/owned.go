@@ -1,0 +1,102 @@
+package replica
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// commitTimeout bounds the wait of a coordinator's append for its commit (offsets.commit.timeout.ms' default).
+const commitTimeout = 5 * time.Second
+
+// Owned is a partition of an internal topic as the coordinator that lives on it sees it. Safe for concurrent use.
+type Owned struct {
+	m *Manager
+	r *Replica
+}
+
+// Owned returns a partition for the coordinator on it, with the leader epoch in which this broker leads it. The
+// error wraps wire.NotCoordinator if it does not.
+func (m *Manager) Owned(topic string, index int32) (*Owned, partition.LeaderEpoch, error) {
+	r, _, code := m.Find(topic, wire.TopicID{}, index, false)
+	if code != wire.None {
+		return nil, -1, wire.NotCoordinator
+	}
+	role, _, err := r.leaderLog()
+	if err != nil {
+		return nil, -1, fmt.Errorf("%s-%d: %w (%w)", topic, index, wire.NotCoordinator, err)
+	}
+	return &Owned{m: m, r: r}, role.LeaderEpoch, nil
+}
+
+// Append writes one batch as the leader of that epoch and calls done once, when it is committed or cannot be. The
+// batch belongs to the partition until then.
+func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, done func(baseOffset int64, err error)) {
+	info, err := o.m.append(o.r, batch, -1, epoch, log.AppendOptions{Origin: log.OriginCoordinator})
+	if err != nil {
+		done(-1, err)
+		return
+	}
+	if o.m.Committed(o.r, info, -1) {
+		done(info.BaseOffset, nil)
+		return
+	}
+	spec := &CommitSpec{Replica: o.r, Offset: info.LastOffset + 1}
+	o.m.AwaitCommit([]*CommitSpec{spec}, commitTimeout, func() {
+		if code := spec.Outcome(); code != wire.None {
+			done(-1, code)
+			return
+		}
+		done(info.BaseOffset, nil)
+	})
+}
+
+// ReadFrom returns whole batches from the one that holds offset, up to the high watermark: at least one batch, even
+// beyond maxBytes; none at the high watermark.
+func (o *Owned) ReadFrom(offset int64, maxBytes int) ([]byte, error) {
+	l := o.r.log.Load()
+	if l == nil {
+		return nil, wire.KafkaStorageError
+	}
+	info, err := l.Read(offset, maxBytes, true, log.BoundHighWatermark)
+	if err != nil || info.Range == nil {
+		return nil, err
+	}
+	defer info.Range.Release()
+	b := make([]byte, info.Range.Len)
+	if n, err := info.Range.ReadAt(b, 0); n < len(b) {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, fmt.Errorf("read %v at %d: %w", l.TopicPartition(), offset, err)
+	}
+	return b, nil
+}
+
+// StartOffset is the first offset there is.
+func (o *Owned) StartOffset() int64 {
+	if l := o.r.log.Load(); l != nil {
+		return l.LogStartOffset()
+	}
+	return 0
+}
+
+// HighWatermark is the end of what is committed.
+func (o *Owned) HighWatermark() int64 {
+	if l := o.r.log.Load(); l != nil {
+		return l.HighWatermark()
+	}
+	return 0
+}
+
+// MaxBatchBytes is max.message.bytes of the topic.
+func (o *Owned) MaxBatchBytes() int {
+	if l := o.r.log.Load(); l != nil {
+		return int(l.Config().MaxMessageBytes)
+	}
+	return 0
+}
