@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir-stream/weir/internal/cli/kafkaflag"
+)
+
+// version is what this build calls itself; the linker sets it.
+var version = "dev"
+
+// Version returns the version of this build.
+func Version() string { return version }
+
+// Main runs the command line argv and returns the exit code. Under the name of a tool (with or without .sh) it is
+// that tool; else argv[1] names the tool or one of Weir's own commands. SIGINT and SIGTERM end the context, a
+// second one ends the process.
+func Main(argv []string, env Env) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	name := ""
+	if len(argv) > 0 {
+		name = toolName(filepath.Base(argv[0]))
+		argv = argv[1:]
+	}
+	if t, ok := findTool(name); ok {
+		return t.Run(ctx, env, argv)
+	}
+	if len(argv) > 0 {
+		if t, ok := findTool(toolName(argv[0])); ok {
+			return t.Run(ctx, env, argv[1:])
+		}
+	}
+	return runRoot(ctx, env, argv)
+}
+
+func toolName(s string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(s, ".exe"), ".sh"), ".bat")
+}
+
+func findTool(name string) (Tool, bool) {
+	tools := Tools()
+	i := slices.IndexFunc(tools, func(t Tool) bool { return t.Name == name })
+	if i < 0 {
+		return Tool{}, false
+	}
+	return tools[i], true
+}
+
+// runRoot is the cobra tree: help, completion and Weir's own commands.
+func runRoot(ctx context.Context, env Env, args []string) int {
+	completing := len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd)
+	code := 0
+	root := &cobra.Command{
+		Use:   "weir",
+		Short: "A Kafka-compatible streaming platform in one binary",
+		Long: "Weir is a Kafka-compatible streaming platform in one binary: the broker, Kafka's command-line tools and its own commands.\n" +
+			"Start a broker with: weir kafka-server-start server.properties",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+	}
+	root.AddGroup(&cobra.Group{ID: "own", Title: "Weir:"}, &cobra.Group{ID: "kafka", Title: "Kafka's tools:"})
+	root.SetHelpCommandGroupID("own")
+	root.SetCompletionCommandGroupID("own")
+	for _, t := range Tools() {
+		cmd := t.New().Flags().Command(completing, func(rest []string) error {
+			code = t.Run(ctx, env, rest)
+			return nil
+		})
+		cmd.GroupID = "kafka"
+		root.AddCommand(cmd)
+	}
+	root.AddCommand(versionCommand(env), installCommand(env))
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	root.SetArgs(args)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(env.Stderr, "weir: %v\n", err)
+		if strings.HasPrefix(err.Error(), "unknown command") {
+			fmt.Fprintln(env.Stderr, "weir --help lists the commands.")
+		}
+		return 1
+	}
+	return code
+}
+
+func versionCommand(env Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", GroupID: "own", Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			fmt.Fprintf(env.Stdout, "weir %s (tools of Apache Kafka %s, %s, %s/%s)\n", version, kafkaflag.KafkaVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			if info, ok := debug.ReadBuildInfo(); ok {
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						fmt.Fprintln(env.Stdout, "commit", s.Value)
+					}
+				}
+			}
+			return nil
+		},
+	}
+}
