@@ -35,8 +35,8 @@ type Request struct {
 	ClientID      string
 	Conn          *ConnInfo
 
-	// Body is the decoded request, except for Produce, whose Body is nil and whose Produce is set.
-	// Strings and byte slices may alias the frame buffer.
+	// Body is the decoded request, except for Produce, whose Body is nil and whose Produce is set. What Body
+	// holds may be kept after the answer; names and records of Produce alias the frame and may not.
 	Body    kmsg.Request
 	Produce *ProduceRequest
 
@@ -75,8 +75,10 @@ type Route struct {
 	// ClaimFromZero makes ApiVersions claim the versions from 0 on although MinVersion is higher (Produce, so that
 	// old librdkafka connects); those below MinVersion are refused like any unsupported version.
 	ClaimFromZero bool
-	// MaxFrameBytes bounds the frame of this API; 0 means the general small limit (1 MiB).
+	// MaxFrameBytes bounds the frame of this API; 0 means what LargeFrames says, or DefaultMaxFrame.
 	MaxFrameBytes int
+	// Hidden keeps the API out of ApiVersionKeys though it is served.
+	Hidden bool
 	// Pipelined allows the next request of the same API on the same connection to start before this
 	// one is answered. All others are strictly one after the other, as in Kafka.
 	Pipelined bool
