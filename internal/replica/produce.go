@@ -62,11 +62,14 @@ func (m *Manager) OnFlushed(l *log.Log) {
 	}
 }
 
+// Place is where in a request a partition stands.
+type Place struct{ Topic, Partition int }
+
 // CommitSpec is one partition that a write waits for.
 type CommitSpec struct {
 	Replica *Replica
 	Offset  int64 // the high watermark that is needed
-	Tag     int32 // the caller's
+	Tag     Place // the caller's
 
 	code atomic.Int32
 	done atomic.Bool

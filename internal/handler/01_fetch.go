@@ -1,0 +1,287 @@
+package handler
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// Fetch, versions 4 to 18.
+//
+//	4  isolation level, aborted list    12 flexible, last fetched epoch (KIP-595)
+//	5  log start offset                 13 topic ids (KIP-516)
+//	7  sessions (KIP-227)               15 replica state instead of replica id
+//	9  current leader epoch (KIP-320)   16 node endpoints (KIP-951)
+//	10 zstd                             17 replica directory id
+//	11 rack (KIP-392)                   18 high watermark known to the follower
+//
+// A fetch is answered at once when it has min.bytes, an error, or nothing to wait for; else it is parked until enough
+// is committed or max.wait.ms is over.
+func (b *Broker) handleFetch(r *wire.Request) {
+	req := r.Body.(*kmsg.FetchRequest)
+	replicaID := req.ReplicaID
+	if r.Version >= 15 {
+		replicaID = req.ReplicaState.ID
+	}
+	f := &fetch{b: b, r: r, req: req, usesIDs: r.Version >= 13}
+	if replicaID >= 0 && !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
+		f.fail(wire.ClusterAuthorizationFailed)
+		return
+	}
+	if code := f.openSession(); code != wire.None {
+		f.fail(code)
+		return
+	}
+	f.resolve()
+	f.run()
+}
+
+// fetch is one Fetch request on its way to an answer.
+type fetch struct {
+	b       *Broker
+	r       *wire.Request
+	req     *kmsg.FetchRequest
+	usesIDs bool
+
+	session  *fetchSession // nil: none
+	full     bool          // a full fetch: every partition is answered
+	epoch    int32         // the session epoch that the answer belongs to
+	items    []fetchItem
+	specs    []replica.FetchSpec // parallel to items; Replica nil where codes has an error
+	codes    []wire.Code
+}
+
+func (f *fetch) fail(code wire.Code) {
+	f.r.Reply(&wire.FetchResponse{Version: f.r.Version, ErrorCode: code})
+}
+
+// openSession finds out which partitions the request is about (KIP-227).
+func (f *fetch) openSession() wire.Code {
+	id, epoch := f.req.SessionID, f.req.SessionEpoch
+	if f.r.Version < 7 {
+		id, epoch = noSession, finalSessionEpoch
+	}
+	if epoch == initialSessionEpoch || epoch == finalSessionEpoch {
+		f.full = true
+		if id != noSession {
+			f.b.sessions.remove(id)
+		}
+		f.items = f.requested()
+		return wire.None
+	}
+	s := f.b.sessions.get(id)
+	if s == nil {
+		return wire.FetchSessionIdNotFound
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.epoch != epoch:
+		return wire.InvalidFetchSessionEpoch
+	case s.usesIDs != f.usesIDs:
+		return wire.FetchSessionTopicIdError
+	}
+	s.update(f.requested(), f.forgotten())
+	f.b.sessions.touch(s, len(s.partitions))
+	if len(s.partitions) == 0 {
+		f.b.sessions.remove(id)
+		f.full = true
+		return wire.None
+	}
+	s.epoch = nextSessionEpoch(epoch)
+	f.session, f.epoch = s, s.epoch
+	f.items = s.items()
+	return wire.None
+}
+
+func (f *fetch) requested() []fetchItem {
+	n := 0
+	for i := range f.req.Topics {
+		n += len(f.req.Topics[i].Partitions)
+	}
+	items := make([]fetchItem, 0, n)
+	for i := range f.req.Topics {
+		t := &f.req.Topics[i]
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			items = append(items, fetchItem{
+				key:                fetchKey{id: t.TopicID, name: t.Topic, index: p.Partition},
+				currentLeaderEpoch: p.CurrentLeaderEpoch, fetchOffset: p.FetchOffset,
+				lastFetchedEpoch: p.LastFetchedEpoch, maxBytes: p.PartitionMaxBytes,
+			})
+		}
+	}
+	return items
+}
+
+func (f *fetch) forgotten() []fetchKey {
+	var keys []fetchKey
+	for i := range f.req.ForgottenTopics {
+		t := &f.req.ForgottenTopics[i]
+		for _, p := range t.Partitions {
+			keys = append(keys, fetchKey{id: t.TopicID, name: t.Topic, index: p})
+		}
+	}
+	return keys
+}
+
+// resolve finds the replicas and checks rights.
+func (f *fetch) resolve() {
+	f.specs = make([]replica.FetchSpec, len(f.items))
+	f.codes = make([]wire.Code, len(f.items))
+	for i := range f.items {
+		it := &f.items[i]
+		rep, name, code := f.b.Replicas.Find(it.key.name, it.key.id, it.key.index, f.usesIDs)
+		switch {
+		case name != "" && !f.b.allowed(f.r, authz.Read, authz.Topic, name):
+			f.codes[i] = wire.TopicAuthorizationFailed
+		case code != wire.None:
+			f.codes[i] = f.b.knownElsewhere(name, it.key.id, it.key.index, code)
+		default:
+			f.specs[i] = replica.FetchSpec{
+				Replica: rep, CurrentLeaderEpoch: it.currentLeaderEpoch, Offset: it.fetchOffset,
+				LastFetchedEpoch: it.lastFetchedEpoch, MaxBytes: it.maxBytes,
+			}
+		}
+	}
+}
+
+// run answers, or parks the request and answers later.
+func (f *fetch) run() {
+	resp, bytes, urgent := f.read()
+	wait := time.Duration(f.req.MaxWaitMillis) * time.Millisecond
+	if urgent || len(f.items) == 0 || bytes >= int64(f.req.MinBytes) || wait <= 0 {
+		f.answer(resp)
+		return
+	}
+	release(resp)
+	ended := make(chan struct{})
+	w := f.b.Replicas.AwaitData(f.specs, f.req.IsolationLevel == 1, int64(f.req.MinBytes)-bytes, wait, func() { close(ended) })
+	f.b.Group.Go("parked fetch", func(ctx context.Context) {
+		select {
+		case <-ended:
+		case <-f.r.Done:
+		case <-ctx.Done():
+		}
+		w.Cancel()
+		resp, _, _ := f.read()
+		f.answer(resp)
+	})
+}
+
+// read reads every partition in order until the answer is full. urgent is true if something has to be said now:
+// an error or a divergence.
+func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
+	left := int64(min(int(f.req.MaxBytes), f.b.Config().Int("fetch.max.bytes")))
+	resp = &wire.FetchResponse{Version: f.r.Version}
+	var topic *wire.FetchTopic
+	for i := range f.items {
+		it := &f.items[i]
+		part := f.readOne(i, left, bytes == 0)
+		if part.Records != nil {
+			bytes += part.Records.Len
+			left -= part.Records.Len
+		}
+		urgent = urgent || part.ErrorCode != wire.None || part.DivergingEpoch != nil
+		if topic == nil || topic.ID != it.key.id || topic.Name != it.key.name {
+			resp.Topics = append(resp.Topics, wire.FetchTopic{Name: it.key.name, ID: it.key.id})
+			topic = &resp.Topics[len(resp.Topics)-1]
+		}
+		topic.Partitions = append(topic.Partitions, part)
+	}
+	return resp, bytes, urgent
+}
+
+func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
+	out := wire.FetchPartition{
+		Index: f.items[i].key.index, ErrorCode: f.codes[i],
+		HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReadReplica: -1,
+	}
+	if f.codes[i] != wire.None {
+		return out
+	}
+	s := &f.specs[i]
+	committedOnly := f.req.IsolationLevel == 1
+	res := f.b.Replicas.Read(s, int(min(left, int64(s.MaxBytes))), first, committedOnly)
+	out.ErrorCode, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = res.Code, res.HighWatermark, res.LastStableOffset, res.LogStartOffset
+	out.DivergingEpoch = res.Diverging
+	out.Records = res.Range
+	if committedOnly {
+		out.AbortedTransactions = res.Aborted
+	}
+	if res.Code == wire.NotLeaderOrFollower || res.Code == wire.FencedLeaderEpoch {
+		h := s.Replica.Hint()
+		out.CurrentLeader = &h
+	}
+	return out
+}
+
+// answer sends what the session has not told its client yet.
+func (f *fetch) answer(resp *wire.FetchResponse) {
+	switch {
+	case f.session != nil:
+		if !f.trim(resp) {
+			release(resp)
+			f.r.Reply(&wire.FetchResponse{Version: f.r.Version, ErrorCode: wire.InvalidFetchSessionEpoch, SessionID: f.session.id})
+			return
+		}
+		resp.SessionID = f.session.id
+	case f.r.Version >= 7 && f.req.SessionEpoch == initialSessionEpoch && len(f.items) > 0:
+		if s := f.b.sessions.create(f.items, f.usesIDs); s != nil {
+			s.mu.Lock()
+			s.note(resp)
+			s.mu.Unlock()
+			resp.SessionID = s.id
+		}
+	}
+	resp.NodeEndpoints = f.b.fetchEndpoints(resp, f.r.Version, f.r.Conn.Listener)
+	f.r.Reply(resp)
+}
+
+// trim drops the partitions that have no news. It reports false if the session has moved on meanwhile, which a
+// client that sends a request twice brings about.
+func (f *fetch) trim(resp *wire.FetchResponse) bool {
+	s := f.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.epoch != f.epoch {
+		return false
+	}
+	topics := resp.Topics[:0]
+	for _, t := range resp.Topics {
+		kept := t.Partitions[:0]
+		for _, p := range t.Partitions {
+			c := s.partitions[fetchKey{id: t.ID, name: t.Name, index: p.Index}]
+			hasData := p.Records != nil && p.Records.Len > 0
+			if c == nil || c.record(&p, hasData) {
+				kept = append(kept, p)
+				if c != nil && hasData {
+					s.order.MoveToBack(c.element)
+				}
+			} else if p.Records != nil {
+				p.Records.Release()
+			}
+		}
+		if t.Partitions = kept; len(kept) > 0 {
+			topics = append(topics, t)
+		}
+	}
+	resp.Topics = topics
+	return true
+}
+
+// release gives back the file ranges of an answer that is not sent.
+func release(resp *wire.FetchResponse) {
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			if rg := resp.Topics[i].Partitions[j].Records; rg != nil {
+				rg.Release()
+			}
+		}
+	}
+}

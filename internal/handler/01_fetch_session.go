@@ -1,0 +1,231 @@
+package handler
+
+import (
+	"container/list"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// Fetch session epochs with a meaning of their own (KIP-227).
+const (
+	initialSessionEpoch = 0  // a full fetch that asks for a session
+	finalSessionEpoch   = -1 // a full fetch that ends the session, if any
+	firstSessionEpoch   = 1
+	noSession           = 0
+)
+
+// fetchKey identifies a partition inside a session: by topic id when the session uses ids, else by name.
+type fetchKey struct {
+	id    wire.TopicID
+	name  string
+	index int32
+}
+
+// fetchItem is what a consumer wants of one partition.
+type fetchItem struct {
+	key                fetchKey
+	currentLeaderEpoch int32
+	fetchOffset        int64
+	lastFetchedEpoch   int32
+	maxBytes           int32
+}
+
+// cachedFetch is a session's memory of one partition: the last request for it and what was last answered.
+type cachedFetch struct {
+	item           fetchItem
+	highWatermark  int64
+	logStartOffset int64
+	element        *list.Element
+}
+
+// fetchSession is one incremental fetch session. Its mutex guards everything but the id and the size that the
+// cache keeps.
+type fetchSession struct {
+	id       int32
+	usesIDs  bool
+	created  time.Time
+	lastUsed time.Time // guarded by the cache
+	size     int       // guarded by the cache
+
+	mu         sync.Mutex
+	epoch      int32
+	partitions map[fetchKey]*cachedFetch
+	order      *list.List // of *cachedFetch; those that had data move to the back, so that others get their turn
+}
+
+// update merges a request into the session: new and changed partitions, and those to forget.
+func (s *fetchSession) update(items []fetchItem, forget []fetchKey) {
+	for _, it := range items {
+		if c := s.partitions[it.key]; c != nil {
+			it.key = c.item.key
+			c.item = it
+			continue
+		}
+		it.key.name = strings.Clone(it.key.name) // the request's bytes do not outlive its answer
+		c := &cachedFetch{item: it, highWatermark: -1, logStartOffset: -1}
+		c.element = s.order.PushBack(c)
+		s.partitions[it.key] = c
+	}
+	for _, k := range forget {
+		if c := s.partitions[k]; c != nil {
+			s.order.Remove(c.element)
+			delete(s.partitions, k)
+		}
+	}
+}
+
+// items returns what the session wants, in its order.
+func (s *fetchSession) items() []fetchItem {
+	out := make([]fetchItem, 0, len(s.partitions))
+	for e := s.order.Front(); e != nil; e = e.Next() {
+		out = append(out, e.Value.(*cachedFetch).item)
+	}
+	return out
+}
+
+// note takes the whole of a first answer as told.
+func (s *fetchSession) note(resp *wire.FetchResponse) {
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			if c := s.partitions[fetchKey{id: t.ID, name: t.Name, index: p.Index}]; c != nil {
+				c.record(p, false)
+			}
+		}
+	}
+}
+
+// record notes an answer and reports whether the client has to see it: it has data, an error, or an offset that
+// the client does not know yet.
+func (c *cachedFetch) record(p *wire.FetchPartition, hasData bool) bool {
+	must := hasData || p.PreferredReadReplica >= 0 || p.DivergingEpoch != nil
+	if c.highWatermark != p.HighWatermark {
+		must, c.highWatermark = true, p.HighWatermark
+	}
+	if c.logStartOffset != p.LogStartOffset {
+		must, c.logStartOffset = true, p.LogStartOffset
+	}
+	if p.ErrorCode != wire.None {
+		must, c.highWatermark = true, -1 // so that it is sent again once the error is gone
+	}
+	return must
+}
+
+// nextSessionEpoch follows e; it wraps to 1, since 0 and -1 have meanings of their own.
+func nextSessionEpoch(e int32) int32 {
+	switch {
+	case e < 0:
+		return finalSessionEpoch
+	case e == 1<<31-1:
+		return firstSessionEpoch
+	default:
+		return e + 1
+	}
+}
+
+// fetchSessions is the bounded cache of a broker's sessions (max.incremental.fetch.session.cache.slots). When it
+// is full a new session takes the place of one that was unused for evictAfter, or of a smaller one that has
+// lived that long, else the client simply gets no session.
+type fetchSessions struct {
+	slots      int
+	evictAfter time.Duration
+	now        func() time.Time
+
+	mu       sync.Mutex
+	byID     map[int32]*fetchSession
+	sumParts int
+	evicted  int64
+}
+
+func newFetchSessions(slots int, now func() time.Time) *fetchSessions {
+	return &fetchSessions{slots: slots, evictAfter: 2 * time.Minute, now: now, byID: map[int32]*fetchSession{}}
+}
+
+// get returns the session, or nil.
+func (c *fetchSessions) get(id int32) *fetchSession {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.byID[id]
+}
+
+// touch notes that a session of the given size was used.
+func (c *fetchSessions) touch(s *fetchSession, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byID[s.id] == s {
+		c.sumParts += size - s.size
+		s.size, s.lastUsed = size, c.now()
+	}
+}
+
+func (c *fetchSessions) remove(id int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(id)
+}
+
+func (c *fetchSessions) removeLocked(id int32) {
+	if s := c.byID[id]; s != nil {
+		c.sumParts -= s.size
+		delete(c.byID, id)
+	}
+}
+
+// create makes a session for the partitions of a full fetch, or returns nil if there is no room for it.
+func (c *fetchSessions) create(items []fetchItem, usesIDs bool) *fetchSession {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if len(c.byID) >= c.slots && !c.evictLocked(len(items), now) {
+		return nil
+	}
+	id := rand.Int32N(1<<31-1) + 1
+	for c.byID[id] != nil {
+		id = rand.Int32N(1<<31-1) + 1
+	}
+	s := &fetchSession{
+		id: id, usesIDs: usesIDs, created: now, lastUsed: now, epoch: firstSessionEpoch,
+		partitions: make(map[fetchKey]*cachedFetch, len(items)), order: list.New(),
+	}
+	s.update(items, nil)
+	s.size = len(s.partitions)
+	c.byID[id] = s
+	c.sumParts += s.size
+	return s
+}
+
+// evictLocked makes room for a session of the given size and reports whether it could. It looks at every session,
+// which happens only while the cache is full.
+func (c *fetchSessions) evictLocked(size int, now time.Time) bool {
+	var stale, smallest *fetchSession
+	for _, s := range c.byID {
+		if now.Sub(s.lastUsed) > c.evictAfter && (stale == nil || s.lastUsed.Before(stale.lastUsed)) {
+			stale = s
+		}
+		if now.Sub(s.created) > c.evictAfter && (smallest == nil || s.size < smallest.size) {
+			smallest = s
+		}
+	}
+	switch {
+	case stale != nil:
+		c.removeLocked(stale.id)
+	case smallest != nil && size > smallest.size:
+		c.removeLocked(smallest.id)
+	default:
+		return false
+	}
+	c.evicted++
+	return true
+}
+
+// stats returns the number of sessions, of partitions in them, and of evictions so far.
+func (c *fetchSessions) stats() (sessions, partitions int, evicted int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.byID), c.sumParts, c.evicted
+}

@@ -1,0 +1,98 @@
+package handler
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+func itemsOf(names ...string) []fetchItem {
+	var out []fetchItem
+	for _, n := range names {
+		out = append(out, fetchItem{key: fetchKey{name: n}})
+	}
+	return out
+}
+
+func namesOf(items []fetchItem) []string {
+	var out []string
+	for _, it := range items {
+		out = append(out, it.key.name)
+	}
+	return out
+}
+
+func TestSessionUpdateAndForget(t *testing.T) {
+	c := newFetchSessions(10, time.Now)
+	s := c.create(itemsOf("a", "b", "c"), false)
+	changed := itemsOf("b")
+	changed[0].fetchOffset = 7
+	s.update(append(changed, itemsOf("d")...), []fetchKey{{name: "a"}, {name: "unknown"}})
+	if got := namesOf(s.items()); !slices.Equal(got, []string{"b", "c", "d"}) {
+		t.Fatalf("items %v", got)
+	}
+	if s.items()[0].fetchOffset != 7 {
+		t.Fatal("the new offset was not taken over")
+	}
+}
+
+func TestSessionTellsOnlyNews(t *testing.T) {
+	c := newFetchSessions(10, time.Now)
+	s := c.create(itemsOf("a"), false)
+	cached := s.partitions[fetchKey{name: "a"}]
+	quiet := wire.FetchPartition{HighWatermark: 5, LogStartOffset: 0, PreferredReadReplica: -1}
+	if !cached.record(&quiet, false) {
+		t.Fatal("the first offsets are news")
+	}
+	if cached.record(&quiet, false) {
+		t.Fatal("the same again is no news")
+	}
+	failed := quiet
+	failed.ErrorCode = wire.NotLeaderOrFollower
+	if !cached.record(&failed, false) || !cached.record(&quiet, false) {
+		t.Fatal("an error and its end are news")
+	}
+	moved := quiet
+	moved.LogStartOffset = 2
+	if !cached.record(&moved, false) || !cached.record(&moved, true) {
+		t.Fatal("a new log start and data are news")
+	}
+}
+
+func TestSessionCacheEviction(t *testing.T) {
+	now := time.Unix(0, 0)
+	c := newFetchSessions(2, func() time.Time { return now })
+	small, big := c.create(itemsOf("a"), false), c.create(itemsOf("a", "b", "c"), false)
+	if c.create(itemsOf("a", "b"), false) != nil {
+		t.Fatal("a fresh session must not be evicted")
+	}
+	now = now.Add(3 * time.Minute)
+	c.touch(small, 1)
+	c.touch(big, 3)
+	if c.create(itemsOf("a"), false) != nil {
+		t.Fatal("a session that is no larger must not evict")
+	}
+	two := c.create(itemsOf("a", "b"), false)
+	if two == nil || c.get(small.id) != nil || c.get(big.id) == nil {
+		t.Fatal("the larger session takes the place of the smallest")
+	}
+	now = now.Add(90 * time.Second)
+	c.touch(two, 2)
+	now = now.Add(90 * time.Second)
+	if c.create(itemsOf("x"), false) == nil || c.get(big.id) != nil {
+		t.Fatal("a session unused for two minutes gives way")
+	}
+	if n, parts, evicted := c.stats(); n != 2 || parts != 3 || evicted != 2 {
+		t.Fatalf("sessions %d, partitions %d, evicted %d", n, parts, evicted)
+	}
+}
+
+func TestNextSessionEpoch(t *testing.T) {
+	for in, want := range map[int32]int32{-1: -1, 0: 1, 1: 2, 1<<31 - 1: 1} {
+		if got := nextSessionEpoch(in); got != want {
+			t.Errorf("after %d: %d, want %d", in, got, want)
+		}
+	}
+}

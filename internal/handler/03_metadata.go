@@ -1,0 +1,205 @@
+package handler
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/controller"
+	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// Metadata, versions 0 to 13.
+//
+//	0 no topics means all     5 offline replicas      10 topic ids in answers (KIP-516)
+//	1 null means all          7 leader epochs         11 no cluster operations any more
+//	4 auto creation on wish   8 authorized operations 12 topics by id
+//	                          9 flexible              13 top-level error (KIP-1102)
+//
+// A topic that is created because it was asked for is answered as it then is: unlike Apache Kafka, which sends the
+// client back with UNKNOWN_TOPIC_OR_PARTITION to ask again.
+func (b *Broker) handleMetadata(r *wire.Request) {
+	req := r.Body.(*kmsg.MetadataRequest)
+	if missing := b.missingTopics(r, req); len(missing) > 0 {
+		b.Group.Go("auto create", func(ctx context.Context) {
+			failed := b.autoCreate(ctx, r, missing)
+			r.Reply(b.metadata(r, req, failed))
+		})
+		return
+	}
+	r.Reply(b.metadata(r, req, nil))
+}
+
+// missingTopics names the topics of the request that do not exist and may be created now.
+func (b *Broker) missingTopics(r *wire.Request, req *kmsg.MetadataRequest) []string {
+	if (r.Version >= 4 && !req.AllowAutoTopicCreation) || !b.Config().Bool("auto.create.topics.enable") {
+		return nil
+	}
+	img := b.Image()
+	var missing []string
+	for i := range req.Topics {
+		name := req.Topics[i].Topic
+		if name == nil || req.Topics[i].TopicID != (wire.TopicID{}) || img.TopicByName(*name) != nil || checkTopicName(*name) != nil {
+			continue
+		}
+		if b.allowed(r, authz.Describe, authz.Topic, *name) && b.mayCreate(r, *name) && !slices.Contains(missing, *name) {
+			missing = append(missing, *name)
+		}
+	}
+	return missing
+}
+
+func (b *Broker) mayCreate(r *wire.Request, topic string) bool {
+	return b.allowed(r, authz.Create, authz.Cluster, authz.ClusterName) || b.allowed(r, authz.Create, authz.Topic, topic)
+}
+
+// autoCreate creates topics with the broker's defaults and returns the codes of those that could not be.
+func (b *Broker) autoCreate(ctx context.Context, r *wire.Request, names []string) map[string]wire.Code {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version = 7
+	req.TimeoutMillis = 30_000
+	for _, name := range names {
+		req.Topics = append(req.Topics, b.newTopic(name))
+	}
+	failed := map[string]wire.Code{}
+	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
+	resp, err := b.Controller.Handle(ctx, rc, req)
+	if err != nil {
+		for _, name := range names {
+			failed[name] = wire.LeaderNotAvailable
+		}
+		return failed
+	}
+	for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
+		switch code := wire.Code(t.ErrorCode); code {
+		case wire.None, wire.TopicAlreadyExists:
+		case wire.InvalidTopicException, wire.PolicyViolation, wire.TopicAuthorizationFailed:
+			failed[t.Topic] = code
+		default:
+			failed[t.Topic] = wire.InvalidReplicationFactor
+			if code != wire.InvalidReplicationFactor {
+				failed[t.Topic] = wire.LeaderNotAvailable
+			}
+		}
+	}
+	return failed
+}
+
+// metadata builds the answer from the present image.
+func (b *Broker) metadata(r *wire.Request, req *kmsg.MetadataRequest, failed map[string]wire.Code) *kmsg.MetadataResponse {
+	img := b.Image()
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	resp.ClusterID = &b.ClusterID
+	resp.ControllerID = b.someBroker(img)
+	resp.AuthorizedOperations = -1 << 31
+	if r.Version >= 8 && r.Version <= 10 && req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = b.clusterOperations(r)
+	}
+	for br := range img.Brokers() {
+		if ep, ok := br.Endpoint(r.Conn.Listener); ok && !br.Fenced {
+			mb := kmsg.NewMetadataResponseBroker()
+			mb.NodeID, mb.Host, mb.Port, mb.Rack = br.ID, ep.Host, int32(ep.Port), br.Rack
+			resp.Brokers = append(resp.Brokers, mb)
+		}
+	}
+	if req.Topics == nil || (r.Version == 0 && len(req.Topics) == 0) {
+		for t := range img.Topics() {
+			if b.allowed(r, authz.Describe, authz.Topic, t.Name) {
+				resp.Topics = append(resp.Topics, b.topicMetadata(r, req, img, t))
+			}
+		}
+		return resp
+	}
+	type asked struct {
+		name string
+		id   wire.TopicID
+	}
+	seen := make(map[asked]bool, len(req.Topics))
+	for i := range req.Topics {
+		key := asked{id: req.Topics[i].TopicID}
+		if name := req.Topics[i].Topic; name != nil {
+			key.name = *name
+		}
+		if !seen[key] {
+			seen[key] = true
+			resp.Topics = append(resp.Topics, b.askedTopic(r, req, img, &req.Topics[i], failed))
+		}
+	}
+	return resp
+}
+
+// askedTopic answers for one topic that was asked for by name or id.
+func (b *Broker) askedTopic(r *wire.Request, req *kmsg.MetadataRequest, img *image.Image, asked *kmsg.MetadataRequestTopic, failed map[string]wire.Code) kmsg.MetadataResponseTopic {
+	none := func(code wire.Code) kmsg.MetadataResponseTopic {
+		t := kmsg.NewMetadataResponseTopic()
+		t.ErrorCode, t.Topic, t.TopicID = int16(code), asked.Topic, asked.TopicID
+		if asked.Topic != nil {
+			t.IsInternal = internalTopic(*asked.Topic)
+		} else if r.Version < 12 {
+			t.Topic = new(string)
+		}
+		return t
+	}
+	if asked.TopicID != (wire.TopicID{}) || asked.Topic == nil {
+		if r.Version < 12 {
+			return none(wire.InvalidRequest)
+		}
+		t := img.TopicByID(asked.TopicID)
+		if t == nil {
+			return none(wire.UnknownTopicId)
+		}
+		if !b.allowed(r, authz.Describe, authz.Topic, t.Name) {
+			hidden := none(wire.TopicAuthorizationFailed) // its name must not be learned from its id
+			hidden.Topic = nil
+			return hidden
+		}
+		return b.topicMetadata(r, req, img, t)
+	}
+	name := *asked.Topic
+	if !b.allowed(r, authz.Describe, authz.Topic, name) {
+		return none(wire.TopicAuthorizationFailed)
+	}
+	if t := img.TopicByName(name); t != nil {
+		return b.topicMetadata(r, req, img, t)
+	}
+	if code, ok := failed[name]; ok {
+		return none(code)
+	}
+	if checkTopicName(name) != nil {
+		return none(wire.InvalidTopicException)
+	}
+	return none(wire.UnknownTopicOrPartition)
+}
+
+func (b *Broker) topicMetadata(r *wire.Request, req *kmsg.MetadataRequest, img *image.Image, t *image.Topic) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.ID, internalTopic(t.Name)
+	if r.Version >= 8 && req.IncludeTopicAuthorizedOperations {
+		out.AuthorizedOperations = b.topicOperations(r, t.Name)
+	}
+	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
+	for i := range t.Partitions {
+		p := t.Partitions[i]
+		mp := kmsg.NewMetadataResponseTopicPartition()
+		mp.Partition, mp.LeaderEpoch = int32(i), p.LeaderEpoch
+		mp.Replicas, mp.ISR = p.Replicas, p.ISR
+		mp.OfflineReplicas = b.offlineReplicas(img, p)
+		mp.Leader = p.Leader
+		switch br := img.Broker(p.Leader); {
+		case p.Leader < 0 || br == nil || br.Fenced:
+			mp.ErrorCode, mp.Leader = int16(wire.LeaderNotAvailable), -1
+		default:
+			if _, ok := br.Endpoint(r.Conn.Listener); !ok {
+				mp.ErrorCode, mp.Leader = int16(wire.ListenerNotFound), -1
+				if r.Version < 6 {
+					mp.ErrorCode = int16(wire.LeaderNotAvailable)
+				}
+			}
+		}
+		out.Partitions = append(out.Partitions, mp)
+	}
+	return out
+}

@@ -1,0 +1,47 @@
+package handler
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// InitProducerId, versions 0 to 5: an id for an idempotent producer.
+//
+//	2 flexible    3 producer id and epoch to raise (KIP-360)    4 PRODUCER_FENCED    5 transactions V2 (KIP-890)
+//
+// A transactional id is refused with errTransactions, like everywhere else, since there is no transaction
+// coordinator to ask (FindCoordinator says the same before it comes to this).
+func (b *Broker) handleInitProducerID(r *wire.Request) {
+	req := r.Body.(*kmsg.InitProducerIDRequest)
+	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	code := wire.None
+	switch {
+	case req.TransactionalID != nil && *req.TransactionalID == "":
+		code = wire.InvalidRequest
+	case req.TransactionalID != nil:
+		code = errTransactions
+	case (req.ProducerID == -1) != (req.ProducerEpoch == -1) && r.Version >= 3:
+		code = wire.InvalidRequest
+	case !b.allowed(r, authz.IdempotentWrite, authz.Cluster, authz.ClusterName) && !b.mayWriteSomeTopic(r):
+		code = wire.ClusterAuthorizationFailed
+	}
+	if code != wire.None {
+		resp.ErrorCode = int16(code)
+		r.Reply(resp)
+		return
+	}
+	b.Group.Go("producer id", func(ctx context.Context) {
+		id, err := b.ProducerIDs.NextProducerID(ctx)
+		if err != nil {
+			resp.ErrorCode = int16(wire.CodeOf(err))
+		} else {
+			resp.ProducerID, resp.ProducerEpoch = id, 0
+		}
+		r.Reply(resp)
+	})
+}

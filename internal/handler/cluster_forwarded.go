@@ -1,0 +1,35 @@
+package handler
+
+import (
+	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// The APIs of this file ask for one right on the cluster and are then the controller's alone.
+
+// ElectLeaders, versions 0 to 2: preferred election, since 1 also unclean (KIP-460); 2 is flexible.
+func (b *Broker) handleElectLeaders(r *wire.Request) { b.forwardIf(r, authz.Alter) }
+
+// ListPartitionReassignments, version 0 (KIP-455).
+func (b *Broker) handleListPartitionReassignments(r *wire.Request) { b.forwardIf(r, authz.Describe) }
+
+// AlterPartitionReassignments, versions 0 and 1 (KIP-455); 1 can refuse a change of the replication factor.
+func (b *Broker) handleAlterPartitionReassignments(r *wire.Request) { b.forwardIf(r, authz.Alter) }
+
+// DescribeQuorum, versions 0 to 2: 1 adds fetch times (KIP-836), 2 directory ids and nodes (KIP-853).
+func (b *Broker) handleDescribeQuorum(r *wire.Request) { b.forwardIf(r, authz.Describe) }
+
+// UpdateFeatures, versions 0 to 2 (KIP-584): 1 adds validate-only and the upgrade type, 2 drops per-feature results.
+func (b *Broker) handleUpdateFeatures(r *wire.Request) { b.forwardIf(r, authz.Alter) }
+
+// UnregisterBroker, version 0 (KIP-631): forgets a broker that will not come back.
+func (b *Broker) handleUnregisterBroker(r *wire.Request) { b.forwardIf(r, authz.Alter) }
+
+// forwardIf forwards the request if the client has a right on the cluster.
+func (b *Broker) forwardIf(r *wire.Request, op authz.Operation) {
+	if !b.allowed(r, op, authz.Cluster, authz.ClusterName) {
+		r.Reply(wire.ErrorResponse(r.Body, wire.ClusterAuthorizationFailed, ""))
+		return
+	}
+	b.forward(r, r.Body, nil)
+}

@@ -1,0 +1,85 @@
+// Package handler answers Kafka's requests: one file per API, each opening with its versions and what they brought,
+// and two tables, one for the broker's listeners and one for the controller's.
+//
+// A handler decodes, asks for rights, calls a room below and maps its outcome to a protocol answer. It holds no
+// state but fetch sessions, opens no socket, and never waits on the connection's goroutine.
+package handler
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/controller"
+	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// Controller decides on requests that change the cluster: the local controller in a combined node, or one reached
+// through forwarding. It answers after the decision is committed and visible in Image.
+type Controller interface {
+	Handle(ctx context.Context, rc controller.RequestContext, req kmsg.Request) (kmsg.Response, error)
+}
+
+// ProducerIDs hands out producer ids that no other broker hands out.
+type ProducerIDs interface {
+	NextProducerID(ctx context.Context) (int64, error)
+}
+
+// Deps is what the handlers stand on. All fields are required.
+type Deps struct {
+	NodeID    int32
+	ClusterID string
+	// Config is the node's present configuration, dynamic settings included.
+	Config      func() *config.Set
+	Image       func() *image.Image
+	Replicas    *replica.Manager
+	Logs        *log.Manager
+	Controller  Controller
+	ProducerIDs ProducerIDs
+	Authorizer  authz.Authorizer
+	// Features are the feature levels that this build supports.
+	Features []image.FeatureRange
+	// Group owns the goroutines of requests that wait.
+	Group  *lifecycle.Group
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// Broker answers the requests of a broker's listeners. Safe for concurrent use.
+type Broker struct {
+	Deps
+	sessions *fetchSessions
+	apiKeys  []kmsg.ApiVersionsResponseApiKey
+}
+
+// New returns the handlers of a broker.
+func New(d Deps) *Broker {
+	b := &Broker{Deps: d, sessions: newFetchSessions(d.Config().Int("max.incremental.fetch.session.cache.slots"), d.Now)}
+	b.apiKeys = wire.ApiVersionKeys(b.Routes())
+	return b
+}
+
+// forward hands a request to the controller and replies with what it answers; edit, if not nil, may change the
+// answer.
+func (b *Broker) forward(r *wire.Request, req kmsg.Request, edit func(kmsg.Response)) {
+	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
+	b.Group.Go("forward", func(ctx context.Context) {
+		resp, err := b.Controller.Handle(ctx, rc, req)
+		if err != nil {
+			r.Reply(wire.ErrorResponse(req, wire.CodeOf(err), message(err)))
+			return
+		}
+		if edit != nil {
+			edit(resp)
+		}
+		r.Reply(resp)
+	})
+}

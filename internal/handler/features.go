@@ -1,0 +1,39 @@
+package handler
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// addFeatures tells clients which feature levels this build supports and which are finalized (KIP-584). A level that
+// an imported directory has finalized above what is supported here is told as the supported one, so that no client
+// relies on what is not there. Versions below 4 cannot say that a feature's minimum is 0 and leave those out.
+func (b *Broker) addFeatures(version int16, resp *kmsg.ApiVersionsResponse) {
+	if version < 3 {
+		return
+	}
+	img := b.Image()
+	ceiling := map[string]int16{}
+	for _, f := range b.Features {
+		ceiling[f.Name] = f.Max
+		if f.Min == 0 && version < 4 {
+			continue
+		}
+		s := kmsg.NewApiVersionsResponseSupportedFeature()
+		s.Name, s.MinVersion, s.MaxVersion = f.Name, f.Min, f.Max
+		resp.SupportedFeatures = append(resp.SupportedFeatures, s)
+	}
+	resp.FinalizedFeaturesEpoch = img.Offset()
+	finalized := img.FinalizedFeatures()
+	for _, name := range slices.Sorted(maps.Keys(finalized)) {
+		level := min(finalized[name], ceiling[name])
+		if level <= 0 {
+			continue
+		}
+		f := kmsg.NewApiVersionsResponseFinalizedFeature()
+		f.Name, f.MinVersionLevel, f.MaxVersionLevel = name, level, level
+		resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
+	}
+}
