@@ -50,6 +50,15 @@ func (tx *Tx) Append(key, value []byte) {
 	s.bytes += r.size()
 }
 
+// NumRecords is how many records the operation has appended.
+func (tx *Tx) NumRecords() int {
+	n := 0
+	for i := range tx.segs {
+		n += len(tx.segs[i].recs)
+	}
+	return n
+}
+
 // Undo adds what takes back a change of the state, for the case that the records of this operation, or earlier ones
 // that it may have seen the effect of, are not committed. Undos run in reverse order.
 func (tx *Tx) Undo(f func()) {

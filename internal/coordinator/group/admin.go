@@ -1,0 +1,175 @@
+package group
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// CommitOffsets commits offsets. The answer has a code per partition, topic by topic, in order; r and its strings may
+// be reused then. The empty group id is allowed, as in Kafka.
+func (c *Coordinator) CommitOffsets(r *Commit, reply func([]wire.Code)) {
+	if len(r.Group) > maxStringBytes {
+		reply(r.codes(wire.InvalidGroupId))
+		return
+	}
+	c.run(r.Group, func(tx *coordinator.Tx, m *machine) { m.commit(tx, r, reply) },
+		func(err error) { reply(r.codes(errorCode(err))) })
+}
+
+// FetchOffsets reads committed offsets: those asked for, or all of the group if topics is nil. What it answers is
+// committed for good.
+func (c *Coordinator) FetchOffsets(group string, topics []FetchTopic, reply func(wire.Code, []FetchedTopic)) {
+	read := func(m *machine) []FetchedTopic {
+		if topics == nil {
+			return m.fetchAll(group)
+		}
+		return m.fetch(group, topics)
+	}
+	c.run(group, func(tx *coordinator.Tx, m *machine) {
+		got := read(m)
+		tx.Then(func(_ *coordinator.Tx, err error) {
+			switch wire.CodeOf(err) {
+			case wire.None:
+				reply(wire.None, got)
+			case wire.NotCoordinator, wire.CoordinatorNotAvailable, wire.RequestTimedOut:
+				reply(errorCode(err), nil) // the shard is gone, or it is open what will last
+			default:
+				reply(wire.None, read(m)) // what was not committed has been undone
+			}
+		})
+	}, func(err error) { reply(errorCode(err), nil) })
+}
+
+// DeleteOffsets handles an OffsetDelete for partitions that exist: a code for the whole, or if that is none one per
+// partition, topic by topic, in order.
+func (c *Coordinator) DeleteOffsets(group string, topics []FetchTopic, reply func(wire.Code, []wire.Code)) {
+	if group == "" {
+		reply(wire.InvalidGroupId, nil)
+		return
+	}
+	c.run(group, func(tx *coordinator.Tx, m *machine) { m.deleteOffsets(tx, group, topics, reply) },
+		func(err error) { reply(errorCode(err), nil) })
+}
+
+// TopicsDeleted removes all offsets for topics that are no more. It does not wait; a shard that cannot write now
+// keeps them until they expire.
+func (c *Coordinator) TopicsDeleted(topics []DeletedTopic) {
+	topics = slices.Clone(topics)
+	for _, p := range c.rt.Shards() {
+		c.rt.Run(p, func(tx *coordinator.Tx, m *machine) { m.forgetTopics(tx, topics) }, func(error) {})
+	}
+}
+
+// Describe handles a DescribeGroups; the answer is in the order of the ids.
+func (c *Coordinator) Describe(ids []string, reply func([]Description)) {
+	out := make([]Description, len(ids))
+	g := newGather(len(ids), func() { reply(out) })
+	for i, id := range ids {
+		id = strings.Clone(id)
+		if id == "" {
+			out[i] = Description{Code: wire.InvalidGroupId}
+			g.done()
+			continue
+		}
+		c.run(id, func(_ *coordinator.Tx, m *machine) {
+			out[i] = m.describe(id)
+			g.done()
+		}, func(err error) {
+			out[i] = Description{Code: errorCode(err), Group: id}
+			g.done()
+		})
+	}
+	g.done()
+}
+
+// DeleteGroups handles a DeleteGroups; the answer is in the order of the ids.
+func (c *Coordinator) DeleteGroups(ids []string, reply func([]wire.Code)) {
+	out := make([]wire.Code, len(ids))
+	g := newGather(len(ids), func() { reply(out) })
+	for i, id := range ids {
+		c.run(id, func(tx *coordinator.Tx, m *machine) {
+			out[i] = m.deleteGroup(tx, id)
+			tx.Then(func(_ *coordinator.Tx, err error) {
+				if err != nil && out[i] == wire.None {
+					out[i] = errorCode(err)
+				}
+				g.done()
+			})
+		}, func(err error) {
+			out[i] = errorCode(err)
+			g.done()
+		})
+	}
+	g.done()
+}
+
+// List handles a ListGroups: the groups that this broker coordinates, filtered by the names of states and types in
+// any case. While a shard is loaded the answer is its error.
+func (c *Coordinator) List(states, types []string, reply func(wire.Code, []Listing)) {
+	f, shards := newFilter(states, types), c.rt.Shards()
+	lists := make([][]Listing, len(shards))
+	var mu sync.Mutex
+	code := wire.None
+	g := newGather(len(shards), func() { reply(code, slices.Concat(lists...)) })
+	for i, p := range shards {
+		c.rt.Run(p, func(_ *coordinator.Tx, m *machine) {
+			lists[i] = m.list(f)
+			g.done()
+		}, func(err error) {
+			if ec := errorCode(err); ec != wire.NotCoordinator {
+				mu.Lock()
+				code = ec
+				mu.Unlock()
+			}
+			g.done()
+		})
+	}
+	g.done()
+}
+
+// Groups goes over all groups that this broker coordinates, with their members and committed offsets, for metrics. It
+// asks one shard at a time, so that it holds a copy of only that one; groups of shards that do not answer before ctx
+// ends are left out. Not to be called from a callback of this package.
+func (c *Coordinator) Groups(ctx context.Context) iter.Seq[Info] {
+	return func(yield func(Info) bool) {
+		for _, p := range c.rt.Shards() {
+			got := make(chan []Info, 1)
+			c.rt.Run(p, func(_ *coordinator.Tx, m *machine) { got <- m.infos() }, func(error) { got <- nil })
+			select {
+			case infos := <-got:
+				for _, i := range infos {
+					if !yield(i) {
+						return
+					}
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// gather calls back when n parts and its maker are done.
+type gather struct {
+	mu   sync.Mutex
+	left int
+	then func()
+}
+
+func newGather(n int, then func()) *gather { return &gather{left: n + 1, then: then} }
+
+func (g *gather) done() {
+	g.mu.Lock()
+	g.left--
+	last := g.left == 0
+	g.mu.Unlock()
+	if last {
+		g.then()
+	}
+}

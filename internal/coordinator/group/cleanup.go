@@ -1,0 +1,159 @@
+package group
+
+import (
+	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// recordsPerStep is after how many tombstones an operation lets the rest go into another batch.
+const recordsPerStep = 1000
+
+// splitter calls Split every recordsPerStep records, so that no batch becomes too large.
+type splitter struct {
+	tx   *coordinator.Tx
+	last int
+}
+
+func (s *splitter) step() {
+	if n := s.tx.NumRecords(); n-s.last >= recordsPerStep {
+		s.tx.Split()
+		s.last = n
+	}
+}
+
+// scheduleCleanup sees to it that expired offsets are looked for, if there is anything in the shard.
+func (m *machine) scheduleCleanup() {
+	if m.cleanup.Scheduled() || len(m.groups) == 0 {
+		return
+	}
+	m.sh.Schedule(&m.cleanup, m.c.cfg.RetentionCheckInterval, func(tx *coordinator.Tx) {
+		m.expire(tx)
+		m.scheduleCleanup()
+	})
+}
+
+// expire removes the offsets whose time is over (KIP-211), and groups of which nothing is left.
+func (m *machine) expire(tx *coordinator.Tx) {
+	now, step := tx.NowMs(), splitter{tx: tx}
+	for _, g := range m.groups {
+		if m.expireOffsets(tx, g, now, &step) && g.is(stateEmpty) && len(g.pending) == 0 {
+			m.drop(tx, g)
+		}
+		step.step()
+	}
+}
+
+// expireOffsets reports whether no offset of the group is left.
+func (m *machine) expireOffsets(tx *coordinator.Tx, g *classicGroup, nowMs int64, step *splitter) bool {
+	o := m.offsets[g.id]
+	if o == nil {
+		return true
+	}
+	sinceEmpty := g.protocolType != "" && g.is(stateEmpty) && g.stateTimeMs >= 0
+	if g.protocolType != "" && !g.is(stateEmpty) && !(g.usesConsumerProtocol() && g.subscribedKnown && g.is(stateStable)) {
+		return false // of an active group only what consumers do not subscribe to may go
+	}
+	all := true
+	for topic, partitions := range o.topics {
+		if g.isSubscribed(topic) {
+			all = false
+			continue
+		}
+		for p, v := range partitions {
+			base := v.commitTimeMs
+			if sinceEmpty {
+				base = g.stateTimeMs
+			}
+			expired := nowMs-base >= m.c.cfg.OffsetsRetention.Milliseconds()
+			if v.expireTimeMs >= 0 {
+				expired = nowMs >= v.expireTimeMs
+			}
+			if !expired {
+				all = false
+				continue
+			}
+			m.removeOffset(tx, g.id, topic, p, v)
+			m.c.stats.expired.Add(1)
+			step.step()
+		}
+	}
+	return all
+}
+
+// DeletedTopic is a topic that is no more; the zero ID means any topic of that name.
+type DeletedTopic struct {
+	Name string
+	ID   wire.TopicID
+}
+
+// forgetTopics removes the offsets for topics that were deleted. An offset for a topic of the same name but another
+// id stays.
+func (m *machine) forgetTopics(tx *coordinator.Tx, topics []DeletedTopic) {
+	step, none := splitter{tx: tx}, wire.TopicID{}
+	for group, o := range m.offsets {
+		for _, t := range topics {
+			for p, v := range o.topics[t.Name] {
+				if t.ID == none || v.topicID == none || t.ID == v.topicID {
+					m.removeOffset(tx, group, t.Name, p, v)
+					step.step()
+				}
+			}
+		}
+	}
+}
+
+// deleteOffsets handles an OffsetDelete for partitions that exist: a code for the whole, or one per partition.
+func (m *machine) deleteOffsets(tx *coordinator.Tx, groupID string, topics []FetchTopic, reply func(wire.Code, []wire.Code)) {
+	g := m.groups[groupID]
+	switch {
+	case g == nil:
+		reply(wire.GroupIdNotFound, nil)
+		return
+	case !g.is(stateEmpty) && !g.usesConsumerProtocol():
+		reply(wire.NonEmptyGroup, nil)
+		return
+	}
+	var codes []wire.Code
+	step := splitter{tx: tx}
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			if g.isSubscribed(t.Name) {
+				codes = append(codes, wire.GroupSubscribedToTopic)
+				continue
+			}
+			codes = append(codes, wire.None)
+			if v, ok := m.offset(groupID, t.Name, p); ok {
+				m.removeOffset(tx, g.id, t.Name, p, v)
+				m.c.stats.deleted.Add(1)
+				step.step()
+			}
+		}
+	}
+	tx.Then(func(_ *coordinator.Tx, err error) { reply(errorCode(err), codes) })
+}
+
+// deleteGroup handles one group of a DeleteGroups.
+func (m *machine) deleteGroup(tx *coordinator.Tx, groupID string) wire.Code {
+	if m.foreign[groupID] != nil {
+		return wire.UnsupportedVersion
+	}
+	g := m.groups[groupID]
+	if g == nil {
+		return wire.GroupIdNotFound
+	}
+	if !g.is(stateEmpty) {
+		return wire.NonEmptyGroup
+	}
+	step := splitter{tx: tx}
+	if o := m.offsets[groupID]; o != nil {
+		for topic, partitions := range o.topics {
+			for p, v := range partitions {
+				m.removeOffset(tx, g.id, topic, p, v)
+				m.c.stats.deleted.Add(1)
+				step.step()
+			}
+		}
+	}
+	m.drop(tx, g)
+	return wire.None
+}

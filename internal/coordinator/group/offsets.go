@@ -1,0 +1,317 @@
+package group
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// offset is one committed offset.
+type offset struct {
+	offset       int64
+	leaderEpoch  int32 // -1: not known
+	topicID      wire.TopicID
+	commitTimeMs int64
+	expireTimeMs int64 // -1: by offsets.retention.minutes
+	recordOffset int64 // of the record in the log, when it was loaded; -1 if written since
+	metadata     string
+}
+
+// groupOffsets are a group's offsets by topic and partition.
+type groupOffsets struct {
+	topics map[string]map[int32]offset
+}
+
+// pendingOffset is an offset that was committed within a transaction whose end is not known yet.
+type pendingOffset struct {
+	group, topic string
+	partition    int32
+	offset       offset
+}
+
+func without(ps []pendingOffset, group, topic string, partition int32) []pendingOffset {
+	return slices.DeleteFunc(ps, func(p pendingOffset) bool {
+		return p.group == group && p.topic == topic && p.partition == partition
+	})
+}
+
+func (m *machine) offset(group, topic string, partition int32) (offset, bool) {
+	if o := m.offsets[group]; o != nil {
+		v, ok := o.topics[topic][partition]
+		return v, ok
+	}
+	return offset{}, false
+}
+
+// setOffset stores an offset. It copies the strings that it keeps as keys.
+func (m *machine) setOffset(group, topic string, partition int32, v offset) {
+	o := m.offsets[group]
+	if o == nil {
+		o = &groupOffsets{topics: map[string]map[int32]offset{}}
+		m.offsets[strings.Clone(group)] = o
+	}
+	t := o.topics[topic]
+	if t == nil {
+		t = map[int32]offset{}
+		o.topics[strings.Clone(topic)] = t
+	}
+	t[partition] = v
+}
+
+func (m *machine) clearOffset(group, topic string, partition int32) {
+	o := m.offsets[group]
+	if o == nil {
+		return
+	}
+	t := o.topics[topic]
+	if delete(t, partition); len(t) == 0 {
+		delete(o.topics, topic)
+	}
+	if len(o.topics) == 0 {
+		delete(m.offsets, group)
+	}
+}
+
+// offsetChange is what one offset was before an operation.
+type offsetChange struct {
+	group, topic string
+	partition    int32
+	before       offset
+	had          bool
+}
+
+func (m *machine) undoOffsets(changes []offsetChange) {
+	for _, c := range slices.Backward(changes) {
+		if c.had {
+			m.setOffset(c.group, c.topic, c.partition, c.before)
+		} else {
+			m.clearOffset(c.group, c.topic, c.partition)
+		}
+	}
+}
+
+// removeOffset drops one offset, with its tombstone.
+func (m *machine) removeOffset(tx *coordinator.Tx, group, topic string, partition int32, before offset) {
+	m.clearOffset(group, topic, partition)
+	tx.Append(offsetKey(group, topic, partition), nil)
+	tx.Undo(func() { m.setOffset(group, topic, partition, before) })
+}
+
+// Commit is an OffsetCommit, for topics that exist and may be read by whom asks. The strings stay the caller's until
+// the answer.
+type Commit struct {
+	Group      string
+	MemberID   string
+	InstanceID *string
+	Generation int32 // -1: not as a member
+	// RetentionMs is when the offsets expire (OffsetCommit 2 to 4); -1: as the broker says.
+	RetentionMs int64
+	APIVersion  int16
+	Topics      []CommitTopic
+}
+
+// CommitTopic is one topic of a Commit; ID may be zero if it is not known.
+type CommitTopic struct {
+	Name       string
+	ID         wire.TopicID
+	Partitions []CommitPartition
+}
+
+// CommitPartition is one offset to commit.
+type CommitPartition struct {
+	Index       int32
+	Offset      int64
+	LeaderEpoch int32
+	Metadata    *string
+}
+
+// commit handles an OffsetCommit. The result has a code per partition, topic by topic, in order.
+func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code)) {
+	g, err := m.groupForCommit(r)
+	if err != nil {
+		reply(r.codes(wire.CodeOf(err)))
+		return
+	}
+	if g != nil && (g.is(stateStable) || g.is(statePreparingRebalance)) {
+		if mem := g.members[r.MemberID]; mem != nil {
+			m.beat(g, mem)
+		}
+	}
+	codes := r.codes(wire.None)
+	now, i := tx.NowMs(), 0
+	changes := make([]offsetChange, 0, len(codes))
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			if p.Metadata != nil && m.metadataTooLarge(*p.Metadata) {
+				codes[i] = wire.OffsetMetadataTooLarge
+			} else {
+				changes = append(changes, m.commitOne(tx, r, &t, &p, now))
+			}
+			i++
+		}
+	}
+	if len(changes) == 0 {
+		reply(codes)
+		return
+	}
+	if g == nil && m.foreign[r.Group] == nil {
+		m.create(tx, changes[0].group)
+	}
+	tx.Undo(func() { m.undoOffsets(changes) })
+	m.c.stats.commits.Add(int64(len(changes)))
+	tx.Then(func(_ *coordinator.Tx, err error) {
+		if err != nil {
+			codes = r.codes(errorCode(err))
+		}
+		reply(codes)
+	})
+}
+
+func (m *machine) commitOne(tx *coordinator.Tx, r *Commit, t *CommitTopic, p *CommitPartition, nowMs int64) offsetChange {
+	v := offset{
+		offset: p.Offset, leaderEpoch: p.LeaderEpoch, topicID: t.ID, commitTimeMs: nowMs, expireTimeMs: -1, recordOffset: -1,
+	}
+	if p.Metadata != nil {
+		v.metadata = strings.Clone(*p.Metadata)
+	}
+	if r.RetentionMs >= 0 {
+		v.expireTimeMs = nowMs + r.RetentionMs
+	}
+	c := offsetChange{group: strings.Clone(r.Group), topic: strings.Clone(t.Name), partition: p.Index}
+	c.before, c.had = m.offset(r.Group, t.Name, p.Index)
+	m.setOffset(c.group, c.topic, c.partition, v)
+	tx.Append(offsetKey(r.Group, t.Name, p.Index), offsetValue(v))
+	return c
+}
+
+// codes makes a code for each partition of r.
+func (r *Commit) codes(c wire.Code) []wire.Code {
+	n := 0
+	for _, t := range r.Topics {
+		n += len(t.Partitions)
+	}
+	return slices.Repeat([]wire.Code{c}, n)
+}
+
+func (m *machine) metadataTooLarge(s string) bool {
+	if len(s) > maxStringBytes {
+		return true
+	}
+	if len(s) <= m.c.cfg.OffsetMetadataMaxSize {
+		return false
+	}
+	n := 0 // Java counts UTF-16 units
+	for _, r := range s {
+		n++
+		if r > 0xffff {
+			n++
+		}
+	}
+	return n > m.c.cfg.OffsetMetadataMaxSize
+}
+
+// groupForCommit finds the group and checks that the committer may commit for it. A nil group is a simple one that
+// does not exist yet, or one of another protocol without members, for which tools may set offsets.
+func (m *machine) groupForCommit(r *Commit) (*classicGroup, error) {
+	if f := m.foreign[r.Group]; f != nil {
+		switch {
+		case f.kind != "Consumer":
+			return nil, wire.GroupIdNotFound
+		case r.Generation >= 0 || r.MemberID != "" || len(f.members) > 0:
+			return nil, wire.UnknownMemberId
+		}
+		return nil, nil
+	}
+	g := m.groups[r.Group]
+	switch {
+	case g == nil && r.Generation < 0:
+		return nil, nil
+	case g == nil && r.APIVersion >= 9:
+		return nil, wire.GroupIdNotFound
+	case g == nil:
+		return nil, wire.IllegalGeneration
+	case r.Generation < 0 && g.is(stateEmpty):
+		return g, nil
+	case r.Generation >= 0 || r.MemberID != "" || r.InstanceID != nil:
+		if err := g.validate(r.MemberID, r.InstanceID); err != nil {
+			return nil, err
+		}
+		if r.Generation != g.generation {
+			return nil, wire.IllegalGeneration
+		}
+	case !g.is(stateEmpty):
+		return nil, wire.UnknownMemberId
+	}
+	if g.is(stateCompletingRebalance) {
+		return nil, wire.RebalanceInProgress
+	}
+	return g, nil
+}
+
+// FetchTopic asks for a topic's offsets. ID, if not zero, must be that of the topic when it was committed.
+type FetchTopic struct {
+	Name       string
+	ID         wire.TopicID
+	Partitions []int32
+}
+
+// FetchedTopic is a topic with committed offsets.
+type FetchedTopic struct {
+	Name       string
+	ID         wire.TopicID // as asked; when all topics were asked for, as committed
+	Partitions []FetchedOffset
+}
+
+// FetchedOffset is one offset; Offset is -1 if there is none.
+type FetchedOffset struct {
+	Partition    int32
+	Offset       int64
+	LeaderEpoch  int32
+	Metadata     string
+	CommitTimeMs int64
+}
+
+// fetch reads the offsets asked for.
+func (m *machine) fetch(group string, topics []FetchTopic) []FetchedTopic {
+	out := make([]FetchedTopic, 0, len(topics))
+	for _, t := range topics {
+		f := FetchedTopic{Name: t.Name, ID: t.ID, Partitions: make([]FetchedOffset, 0, len(t.Partitions))}
+		for _, p := range t.Partitions {
+			o, ok := m.offset(group, t.Name, p)
+			var none wire.TopicID
+			if !ok || t.ID != none && o.topicID != none && t.ID != o.topicID {
+				f.Partitions = append(f.Partitions, FetchedOffset{Partition: p, Offset: -1, LeaderEpoch: -1})
+				continue
+			}
+			f.Partitions = append(f.Partitions, o.fetched(p))
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+func (o offset) fetched(p int32) FetchedOffset {
+	return FetchedOffset{Partition: p, Offset: o.offset, LeaderEpoch: o.leaderEpoch, Metadata: o.metadata, CommitTimeMs: o.commitTimeMs}
+}
+
+// fetchAll reads all offsets of a group, in order.
+func (m *machine) fetchAll(group string) []FetchedTopic {
+	o := m.offsets[group]
+	if o == nil {
+		return nil
+	}
+	out := make([]FetchedTopic, 0, len(o.topics))
+	for _, name := range slices.Sorted(maps.Keys(o.topics)) {
+		f := FetchedTopic{Name: name}
+		for _, p := range slices.Sorted(maps.Keys(o.topics[name])) {
+			v := o.topics[name][p]
+			f.ID = v.topicID
+			f.Partitions = append(f.Partitions, v.fetched(p))
+		}
+		out = append(out, f)
+	}
+	return out
+}
