@@ -48,12 +48,12 @@ type fetch struct {
 	req     *kmsg.FetchRequest
 	usesIDs bool
 
-	session  *fetchSession // nil: none
-	full     bool          // a full fetch: every partition is answered
-	epoch    int32         // the session epoch that the answer belongs to
-	items    []fetchItem
-	specs    []replica.FetchSpec // parallel to items; Replica nil where codes has an error
-	codes    []wire.Code
+	session *fetchSession // nil: none
+	full    bool          // a full fetch: every partition is answered
+	epoch   int32         // the session epoch that the answer belongs to
+	items   []fetchItem
+	specs   []replica.FetchSpec // parallel to items; Replica nil where codes has an error
+	codes   []wire.Code
 }
 
 func (f *fetch) fail(code wire.Code) {

@@ -17,7 +17,9 @@ var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9]
 //	5 cluster id and node id that the client believes in
 //
 // A version above 5 is answered in version 0 with UNSUPPORTED_VERSION and this API's range, which the server does.
-func (b *Broker) handleAPIVersions(r *wire.Request) {
+func (b *Broker) handleAPIVersions(r *wire.Request) { b.answerAPIVersions(r, b.apiKeys) }
+
+func (b *Broker) answerAPIVersions(r *wire.Request, keys []kmsg.ApiVersionsResponseApiKey) {
 	req := r.Body.(*kmsg.ApiVersionsRequest)
 	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
 	if r.Version >= 3 && (!softwareName.MatchString(req.ClientSoftwareName) || !softwareName.MatchString(req.ClientSoftwareVersion)) {
@@ -25,7 +27,7 @@ func (b *Broker) handleAPIVersions(r *wire.Request) {
 		r.Reply(resp)
 		return
 	}
-	resp.ApiKeys = b.apiKeys
+	resp.ApiKeys = keys
 	b.addFeatures(r.Version, resp)
 	r.Reply(resp)
 }

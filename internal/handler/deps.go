@@ -57,13 +57,14 @@ type Deps struct {
 type Broker struct {
 	Deps
 	sessions *fetchSessions
-	apiKeys  []kmsg.ApiVersionsResponseApiKey
+	// What ApiVersions answers on either kind of listener.
+	apiKeys, controllerKeys []kmsg.ApiVersionsResponseApiKey
 }
 
 // New returns the handlers of a broker.
 func New(d Deps) *Broker {
 	b := &Broker{Deps: d, sessions: newFetchSessions(d.Config().Int("max.incremental.fetch.session.cache.slots"), d.Now)}
-	b.apiKeys = wire.ApiVersionKeys(b.Routes())
+	b.apiKeys, b.controllerKeys = wire.ApiVersionKeys(b.Routes()), wire.ApiVersionKeys(b.ControllerRoutes())
 	return b
 }
 

@@ -1,0 +1,60 @@
+package handler
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// ControllerRoutes is the table of a controller's listeners: what tools ask with --bootstrap-controller. The requests
+// that nodes send each other are not in it while a cluster has one node.
+func (b *Broker) ControllerRoutes() []wire.Route {
+	keys := map[int16]bool{19: true, 20: true, 32: true, 33: true, 37: true, 43: true, 44: true, 45: true, 46: true, 55: true, 57: true, 64: true}
+	var out []wire.Route
+	for _, rt := range b.Routes() {
+		if keys[rt.Key] {
+			out = append(out, rt)
+		}
+	}
+	out = append(out,
+		wire.Route{Key: 18, MinVersion: 0, MaxVersion: 5, Handle: b.handleControllerAPIVersions},
+		wire.Route{Key: 60, MinVersion: 0, MaxVersion: 2, Handle: b.handleDescribeControllers})
+	return out
+}
+
+// handleControllerAPIVersions answers ApiVersions for the controller's table.
+func (b *Broker) handleControllerAPIVersions(r *wire.Request) {
+	b.answerAPIVersions(r, b.controllerKeys)
+}
+
+// handleDescribeControllers answers DescribeCluster on a controller's listener (KIP-919): the controllers, not the
+// brokers.
+func (b *Broker) handleDescribeControllers(r *wire.Request) {
+	req := r.Body.(*kmsg.DescribeClusterRequest)
+	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
+	resp.ClusterID, resp.EndpointType = b.ClusterID, controllerEndpoints
+	resp.ClusterAuthorizedOperations = -1 << 31
+	if r.Version < 1 || req.EndpointType != controllerEndpoints {
+		code, msg := wire.MismatchedEndpointType, "The request was sent to an endpoint of type CONTROLLER, but we wanted an endpoint of type BROKER"
+		if r.Version >= 1 && req.EndpointType != brokerEndpoints {
+			code, msg = wire.UnsupportedEndpointType, "Unsupported endpoint type "+itoa(int(req.EndpointType))
+		}
+		resp.ErrorCode, resp.ErrorMessage = int16(code), &msg
+		r.Reply(resp)
+		return
+	}
+	if req.IncludeClusterAuthorizedOperations {
+		resp.ClusterAuthorizedOperations = b.clusterOperations(r)
+	}
+	resp.ControllerID = b.NodeID
+	for _, c := range b.Image().Controllers() {
+		for _, ep := range c.Endpoints {
+			if ep.Name == r.Conn.Listener {
+				rb := kmsg.NewDescribeClusterResponseBroker()
+				rb.NodeID, rb.Host, rb.Port = c.ID, ep.Host, int32(ep.Port)
+				resp.Brokers = append(resp.Brokers, rb)
+			}
+		}
+	}
+	r.Reply(resp)
+}
