@@ -1,0 +1,54 @@
+# make help lists the verbs. Everything is built from this repository and the
+# language registries; nothing asks a question.
+SHELL := bash
+GO ?= go
+export GOFLAGS ?= -buildvcs=false
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help build cross up down logs test race fuzz conform bench lint check clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+
+build: ## bin/weir, the one binary
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/weir ./cmd/weir
+
+cross: ## bin/weir-OS-ARCH for linux and darwin, amd64 and arm64
+	@set -e; mkdir -p bin; for os in linux darwin; do for arch in amd64 arm64; do \
+	  echo "bin/weir-$$os-$$arch"; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/weir-$$os-$$arch ./cmd/weir; \
+	done; done
+
+up: build ## start a broker in the background and wait until it answers
+	@scripts/up.sh up
+
+down: ## stop what up started
+	@scripts/up.sh down
+
+logs: ## follow its log
+	@scripts/up.sh logs
+
+test: ## unit tests under the race detector: no root, no JVM
+	@scripts/check.sh test
+
+race: ## the same without -short, not cached: long random histories
+	$(GO) test -race -count=1 -timeout 60m ./...
+
+fuzz: ## every fuzz target for FUZZTIME (default 10s)
+	@scripts/fuzz.sh
+
+conform: build ## real clients, and Apache Kafka beside Weir, compared
+	@scripts/check.sh conform
+
+bench: build ## Weir and Apache Kafka side by side; writes docs/BENCHMARKS.md
+	$(GO) run ./bench -write docs/BENCHMARKS.md
+
+lint: ## golangci-lint, pinned in tools/go.mod
+	@scripts/check.sh lint
+
+check: ## all of it; installs what is missing where it may
+	@scripts/check.sh all
+
+clean: ## what was built, never data
+	rm -rf bin

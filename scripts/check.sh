@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# check.sh STAGE...   stages: test lint conform e2e bench all
+# Runs them in turn, goes on after a failure, and ends with the sum of what the
+# test runners counted. What cannot run here is listed as SKIPPED; under CI=true
+# that fails.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+export GOFLAGS=${GOFLAGS:--buildvcs=false} GO=${GO:-go}
+mkdir -p bin
+counts=$(mktemp "${TMPDIR:-/tmp}/weir-check.XXXXXX")
+trap 'rm -f "$counts"' EXIT
+failed=0
+
+say() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
+
+# sum NAME COMMAND...: a go test -json run, counted under NAME.
+sum() {
+  local name=$1
+  shift
+  "$@" 2>&1 | bin/testsum -o "$counts" -name "$name" || failed=1
+}
+
+stage_test() {
+  say "unit tests, race detector on"
+  sum test "$GO" test -race -short -json -timeout 8m ./...
+}
+
+stage_lint() {
+  say "lint"
+  (cd tools && GOFLAGS= "$GO" build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint) &&
+    [ -z "$(gofmt -l $(git ls-files '*.go') | tee /dev/stderr)" ] &&
+    bin/golangci-lint run --timeout 10m ./... || { failed=1; echo "lint: FAIL"; }
+}
+
+stage_conform() {
+  say "conformance: the same scenarios against Weir and Apache Kafka"
+  make --no-print-directory build || { failed=1; return; }
+  sum conform "$GO" test -tags conform -count=1 -json -timeout 30m ./conformance/...
+}
+
+stage_e2e() {
+  say "end to end: make up, the pages of the README, crashes"
+  make --no-print-directory build || { failed=1; return; }
+  sum e2e "$GO" test -tags e2e -count=1 -json -timeout 15m ./e2e/...
+}
+
+stage_bench() {
+  say "bench, quick: both sides, broad limits"
+  make --no-print-directory build || { failed=1; return; }
+  sum bench "$GO" test -tags bench -count=1 -json -timeout 10m ./bench/...
+}
+
+[ $# -gt 0 ] || set -- all
+[ "$*" != all ] || set -- need test lint e2e conform bench
+"$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
+ran=0
+for stage in "$@"; do
+  case $stage in
+    need) scripts/need.sh ;;
+    test | conform | e2e | bench) "stage_$stage"; ran=1 ;;
+    lint) stage_lint ;;
+    *) sed -n '2,5p' "$0" >&2; exit 2 ;;
+  esac
+done
+[ $failed = 0 ] || echo "FAILED: see above"
+[ $ran = 1 ] || exit $failed
+say "sum"
+bin/testsum -total "$counts" || failed=1
+exit $failed
