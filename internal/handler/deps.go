@@ -8,12 +8,14 @@ package handler
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/controller"
+	"github.com/weir-stream/weir/internal/coordinator/group"
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/log"
@@ -41,6 +43,7 @@ type Deps struct {
 	Config      func() *config.Set
 	Image       func() *image.Image
 	Replicas    *replica.Manager
+	Groups      *group.Coordinator
 	Logs        *log.Manager
 	Controller  Controller
 	ProducerIDs ProducerIDs

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -59,10 +60,16 @@ func (c *Coordinator) DeleteOffsets(group string, topics []FetchTopic, reply fun
 
 // TopicsDeleted removes all offsets for topics that are no more. It does not wait; a shard that cannot write now
 // keeps them until they expire.
-func (c *Coordinator) TopicsDeleted(topics []DeletedTopic) {
-	topics = slices.Clone(topics)
+func (c *Coordinator) TopicsDeleted(topics []*image.Topic) {
+	gone := make([]deletedTopic, 0, len(topics))
+	for _, t := range topics {
+		gone = append(gone, deletedTopic{t.Name, t.ID})
+	}
+	if len(gone) == 0 {
+		return
+	}
 	for _, p := range c.rt.Shards() {
-		c.rt.Run(p, func(tx *coordinator.Tx, m *machine) { m.forgetTopics(tx, topics) }, func(error) {})
+		c.rt.Run(p, func(tx *coordinator.Tx, m *machine) { m.forgetTopics(tx, gone) }, func(error) {})
 	}
 }
 

@@ -80,21 +80,21 @@ func (m *machine) expireOffsets(tx *coordinator.Tx, g *classicGroup, nowMs int64
 	return all
 }
 
-// DeletedTopic is a topic that is no more; the zero ID means any topic of that name.
-type DeletedTopic struct {
-	Name string
-	ID   wire.TopicID
+// deletedTopic is a topic that is no more; the zero id means any topic of that name.
+type deletedTopic struct {
+	name string
+	id   wire.TopicID
 }
 
 // forgetTopics removes the offsets for topics that were deleted. An offset for a topic of the same name but another
 // id stays.
-func (m *machine) forgetTopics(tx *coordinator.Tx, topics []DeletedTopic) {
+func (m *machine) forgetTopics(tx *coordinator.Tx, topics []deletedTopic) {
 	step, none := splitter{tx: tx}, wire.TopicID{}
 	for group, o := range m.offsets {
 		for _, t := range topics {
-			for p, v := range o.topics[t.Name] {
-				if t.ID == none || v.topicID == none || t.ID == v.topicID {
-					m.removeOffset(tx, group, t.Name, p, v)
+			for p, v := range o.topics[t.name] {
+				if t.id == none || v.topicID == none || t.id == v.topicID {
+					m.removeOffset(tx, group, t.name, p, v)
 					step.step()
 				}
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/coordinator"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/record"
@@ -39,6 +40,24 @@ type Config struct {
 // DefaultConfig has Kafka's defaults.
 func DefaultConfig() Config {
 	c := Config{InitialRebalanceDelay: 3 * time.Second}
+	c.fillDefaults()
+	return c
+}
+
+// ConfigFrom reads the broker's settings. None of them changes while the broker runs.
+func ConfigFrom(s *config.Set) Config {
+	c := Config{
+		InitialRebalanceDelay: s.Millis("group.initial.rebalance.delay.ms"),
+		MinSessionTimeout:     s.Millis("group.min.session.timeout.ms"), MaxSessionTimeout: s.Millis("group.max.session.timeout.ms"),
+		MaxSize:                s.Int("group.max.size"),
+		OffsetMetadataMaxSize:  s.Int("offset.metadata.max.bytes"),
+		OffsetsRetention:       time.Duration(s.Int("offsets.retention.minutes")) * time.Minute,
+		RetentionCheckInterval: s.Millis("offsets.retention.check.interval.ms"),
+		CommitTimeout:          s.Millis("offsets.commit.timeout.ms"),
+		LoadBufferBytes:        s.Int("offsets.load.buffer.size"),
+		MaxBatchBytes:          s.Int("message.max.bytes"),
+		Codec:                  record.Codec(s.Int("offsets.topic.compression.codec")),
+	}
 	c.fillDefaults()
 	return c
 }
