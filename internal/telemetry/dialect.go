@@ -83,7 +83,7 @@ func (d Dialect) samples(f Fact, l Labels, v figures) []sample {
 	if d == MSK {
 		return mskSamples(f, l, v)
 	}
-	name := f.stem(true) + strings.ToLower(f.Name)
+	name := f.stem(true) + strings.ReplaceAll(strings.ToLower(f.Name), "-", "_")
 	switch f.Kind {
 	case Meter:
 		switch d {

@@ -131,13 +131,16 @@ func (s scraper) Collect(ch chan<- prometheus.Metric) {
 	entries := slices.Clone(r.order)
 	sources := slices.Clone(r.sources)
 	r.mu.Unlock()
-	seen := map[string]bool{}
+	seen, helps := map[string]bool{}, map[string]string{}
 	send := func(f Fact, l Labels, v figures) {
 		for _, d := range r.opt.Dialects {
 			for _, smp := range d.samples(f, l, v) {
 				if k := smp.key(); !seen[k] {
 					seen[k] = true
-					ch <- smp.metric(f.Help)
+					if helps[smp.name] == "" { // one family has one help, though several facts may meet in it
+						helps[smp.name] = f.Help
+					}
+					ch <- smp.metric(helps[smp.name])
 				}
 			}
 		}
