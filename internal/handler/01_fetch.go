@@ -54,6 +54,7 @@ type fetch struct {
 	items   []fetchItem
 	specs   []replica.FetchSpec // parallel to items; Replica nil where codes has an error
 	codes   []wire.Code
+	sent    []int64 // parallel to items: the bytes that the last read found
 }
 
 func (f *fetch) fail(code wire.Code) {
@@ -177,6 +178,7 @@ func (f *fetch) run() {
 // read reads every partition in order until the answer is full. urgent is true if something has to be said now:
 // an error or a divergence.
 func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
+	f.sent = make([]int64, len(f.items))
 	left := int64(min(int(f.req.MaxBytes), f.b.Config().Int("fetch.max.bytes")))
 	resp = &wire.FetchResponse{Version: f.r.Version}
 	var topic *wire.FetchTopic
@@ -184,6 +186,7 @@ func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
 		it := &f.items[i]
 		part := f.readOne(i, left, bytes == 0)
 		if part.Records != nil {
+			f.sent[i] = part.Records.Len
 			bytes += part.Records.Len
 			left -= part.Records.Len
 		}
@@ -223,6 +226,11 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 
 // answer sends what the session has not told its client yet.
 func (f *fetch) answer(resp *wire.FetchResponse) {
+	for i, n := range f.sent {
+		if f.codes[i] == wire.None {
+			f.specs[i].Replica.CountFetched(n)
+		}
+	}
 	switch {
 	case f.session != nil:
 		if !f.trim(resp) {

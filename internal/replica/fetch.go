@@ -33,6 +33,7 @@ func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bo
 	}
 	if err != nil {
 		res.Code = wire.CodeOf(err)
+		s.Replica.stats.FetchFailed()
 		return res
 	}
 	if s.LastFetchedEpoch >= 0 {
@@ -50,10 +51,14 @@ func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bo
 	if err != nil {
 		res.Code = wire.CodeOf(err)
 		res.Range = nil
+		s.Replica.stats.FetchFailed()
 		res.HighWatermark, res.LastStableOffset, res.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
 	}
 	return res
 }
+
+// CountFetched notes that so many bytes of the partition were sent to a consumer.
+func (r *Replica) CountFetched(bytes int64) { r.stats.Fetched(bytes) }
 
 // divergence compares the epoch that the fetcher saw last with this log's history (KIP-595): if the fetcher's
 // end lies beyond what this log had in that epoch, the fetcher is told where to cut.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -16,8 +17,9 @@ type Config struct {
 	NodeID int32
 	Logs   *log.Manager
 	// Fsync holds the high watermark back to what is durable (weir.durability=fsync).
-	Fsync  bool
-	Logger *slog.Logger
+	Fsync   bool
+	Logger  *slog.Logger
+	Metrics *telemetry.Registry
 }
 
 // Manager holds all replicas of a broker. Safe for concurrent use; Apply and the calls that change replicas are
@@ -28,13 +30,14 @@ type Manager struct {
 	fsync  bool
 	logger *slog.Logger
 	topics *registry
+	stats  *telemetry.Registry
 
 	apply sync.Mutex
 }
 
 // New returns a manager without replicas.
 func New(cfg Config) *Manager {
-	return &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, fsync: cfg.Fsync, logger: cfg.Logger, topics: newRegistry()}
+	return &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, fsync: cfg.Fsync, logger: cfg.Logger, topics: newRegistry(), stats: cfg.Metrics}
 }
 
 // Change is news of one partition that this broker holds, or held, a replica of.
@@ -60,7 +63,7 @@ func (m *Manager) Apply(c Change) (elected, resigned bool, err error) {
 	}
 	r := old
 	if r == nil {
-		r = &Replica{Topic: c.Topic, TopicID: c.TopicID, Index: c.Index}
+		r = &Replica{Topic: c.Topic, TopicID: c.TopicID, Index: c.Index, stats: m.stats.Topic(c.Topic)}
 	} else if !c.Role.Supersedes(r.role.Load()) && r.log.Load() != nil {
 		return false, false, nil
 	}
@@ -129,7 +132,9 @@ func (m *Manager) remove(r *Replica, c Change) (resigned bool) {
 		return false
 	}
 	resigned = r.role.Load().Leads()
-	m.topics.remove(r)
+	if m.topics.remove(r) {
+		m.stats.RemoveTopic(r.Topic)
+	}
 	gone := *r.role.Load()
 	gone.Leader = -1
 	r.role.Store(&gone)

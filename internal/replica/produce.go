@@ -30,8 +30,13 @@ func (m *Manager) append(r *Replica, batches []byte, acks int16, epoch partition
 	}
 	info, err := l.AppendAsLeader(batches, role.LeaderEpoch, opt)
 	if err != nil {
+		r.stats.ProduceFailed(int64(len(batches)))
 		return info, err
 	}
+	if info.Recompressed {
+		r.stats.Converted(int64(info.Records))
+	}
+	r.stats.Produced(int64(info.Records), int64(info.Bytes))
 	if !m.fsync { // else OnFlushed does it
 		m.advance(r, role, l, l.LogEndOffset(), int64(info.Bytes))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -22,6 +23,7 @@ type Replica struct {
 	role      atomic.Pointer[partition.Role]
 	log       atomic.Pointer[log.Log] // nil: its directory is offline
 	minInSync atomic.Int32
+	stats     *telemetry.Topic
 	waits     waitList
 }
 

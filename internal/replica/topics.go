@@ -79,13 +79,13 @@ func (g *registry) put(r *Replica) {
 	t.partitions.Store(&ps)
 }
 
-// remove forgets a replica, and its topic with the last one.
-func (g *registry) remove(r *Replica) {
+// remove forgets a replica, and its topic with the last one, and reports whether no topic of that name is left.
+func (g *registry) remove(r *Replica) (topicGone bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.identified(r.TopicID)
 	if t == nil {
-		return
+		return false
 	}
 	old := *t.partitions.Load()
 	ps := make([]*Replica, len(old))
@@ -100,7 +100,7 @@ func (g *registry) remove(r *Replica) {
 	}
 	t.partitions.Store(&ps)
 	if left > 0 {
-		return
+		return false
 	}
 	ids := g.idShard(t.id)
 	i := maps.Clone(*ids.Load())
@@ -110,7 +110,9 @@ func (g *registry) remove(r *Replica) {
 		n := maps.Clone(*names.Load())
 		delete(n, t.name)
 		names.Store(&n)
+		return true
 	}
+	return false
 }
 
 // each calls f for every replica until it returns false.
