@@ -60,6 +60,8 @@ type Deps struct {
 type Broker struct {
 	Deps
 	sessions *fetchSessions
+	// creatingOffsets is set while the creation of __consumer_offsets is under way.
+	creatingOffsets atomic.Bool
 	// What ApiVersions answers on either kind of listener.
 	apiKeys, controllerKeys []kmsg.ApiVersionsResponseApiKey
 }
