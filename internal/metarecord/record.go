@@ -12,6 +12,7 @@ import (
 	"fmt"
 
 	"github.com/weir-stream/weir/internal/metarecord/message"
+	"github.com/weir-stream/weir/internal/record"
 )
 
 // ErrMalformed is wrapped by every decoding error of this package.
@@ -133,47 +134,22 @@ func DecodeFrame(value []byte) (Versioned, error) {
 	return At(rec, int16(version)), nil
 }
 
-// Control record types in the key of a control record.
-const (
-	ControlLeaderChange   int16 = 2
-	ControlSnapshotHeader int16 = 3
-	ControlSnapshotFooter int16 = 4
-	ControlKRaftVersion   int16 = 5
-	ControlKRaftVoters    int16 = 6
-)
-
-// AppendControlKey appends the key of a control record.
-func AppendControlKey(dst []byte, controlType int16) []byte {
-	return message.AppendInt16(message.AppendInt16(dst, 0), controlType)
-}
-
-// ControlType reads the key of a control record.
-func ControlType(key []byte) (int16, error) {
-	r := message.NewReader(key)
-	r.Int16()
-	t := r.Int16()
-	if r.Err() != nil {
-		return 0, fmt.Errorf("control record key: %w", r.Err())
-	}
-	return t, nil
-}
-
 // DecodeControl reads the value of a control record of a metadata log. The message leads with its own version.
-func DecodeControl(controlType int16, value []byte) (Message, error) {
+func DecodeControl(t record.ControlType, value []byte) (Message, error) {
 	var m Message
-	switch controlType {
-	case ControlLeaderChange:
+	switch t {
+	case record.ControlLeaderChange:
 		m = new(LeaderChangeMessage)
-	case ControlSnapshotHeader:
+	case record.ControlSnapshotHeader:
 		m = new(SnapshotHeaderRecord)
-	case ControlSnapshotFooter:
+	case record.ControlSnapshotFooter:
 		m = new(SnapshotFooterRecord)
-	case ControlKRaftVersion:
+	case record.ControlKRaftVersion:
 		m = new(KRaftVersionRecord)
-	case ControlKRaftVoters:
+	case record.ControlKRaftVoters:
 		m = new(VotersRecord)
 	default:
-		return nil, fmt.Errorf("control record type %d: %w", controlType, ErrUnsupported)
+		return nil, fmt.Errorf("control record type %d: %w", t, ErrUnsupported)
 	}
 	version := message.NewReader(value).Int16()
 	if version < 0 || version > m.MaxVersion() {

@@ -1,0 +1,102 @@
+// Package quorum keeps the metadata log: it agrees on record batches with etcd's Raft (RawNode, one owner loop,
+// asynchronous storage writes), stores entries and votes in __cluster_metadata-0/weir/, and applies what is
+// committed to the __cluster_metadata-0 log and its snapshots in Apache Kafka's formats.
+//
+// It does not know what the records mean: a Listener is told of leadership and of committed batches, in order,
+// and writes the snapshots' records. It has one voter until the cluster's transport is there.
+package quorum
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	mr "github.com/weir-stream/weir/internal/metarecord"
+	"github.com/weir-stream/weir/internal/record"
+	"github.com/weir-stream/weir/internal/vfs"
+)
+
+// Endpoint is where a voter listens for the others.
+type Endpoint struct {
+	Name string
+	Host string
+	Port uint16
+}
+
+// Config says where the log is and who this node is.
+type Config struct {
+	FS vfs.FS
+	// Dir is the metadata log directory, the parent of __cluster_metadata-0.
+	Dir string
+	// NodeID is this node's id and DirectoryID that of Dir.
+	NodeID      int32
+	DirectoryID [16]byte
+	ClusterID   string
+	// Endpoints are this voter's controller listeners, for the voters record.
+	Endpoints []Endpoint
+	Listener  Listener
+
+	// SegmentBytes and SegmentAge roll the metadata log (metadata.log.segment.bytes and .ms).
+	SegmentBytes int64
+	SegmentAge   time.Duration
+	// SnapshotBytes and SnapshotInterval say when a snapshot is due (metadata.log.max.record.bytes.between.snapshots,
+	// metadata.log.max.snapshot.interval.ms; 0: never by time).
+	SnapshotBytes    int64
+	SnapshotInterval time.Duration
+	// RetentionBytes and RetentionAge say how much of log and snapshots is kept (metadata.max.retention.bytes and .ms;
+	// 0 or less: no limit).
+	RetentionBytes int64
+	RetentionAge   time.Duration
+	// RaftLogBytes is when Raft's own log is cut; 0 means 8 MiB.
+	RaftLogBytes int64
+
+	Now func() time.Time // nil: time.Now
+	Log *slog.Logger     // nil: slog.Default
+}
+
+// Listener is told what happened, always from one goroutine at a time and in order. It must not call back into the
+// Quorum except for Propose and the reads.
+type Listener interface {
+	// LoadSnapshot replaces all state by what the snapshot has. It comes at most once, before any Commit, or when
+	// this node fell behind the log's start.
+	LoadSnapshot(s *Snapshot) error
+	// Commit applies committed batches, control batches included. The bytes must not be kept.
+	Commit(batches []record.Batch) error
+	// Leader says that this node leads in epoch and that the next record gets offset next. All earlier batches
+	// were given to Commit.
+	Leader(epoch int32, next int64)
+	// Resigned says that this node does not lead any more, and who does (-1: not known).
+	Resigned(epoch, leader int32)
+	// SnapshotSource returns the present state for a snapshot, nil if there is none to be had now (for
+	// example amid a metadata transaction).
+	SnapshotSource() SnapshotSource
+}
+
+// SnapshotSource is a state at one offset of the metadata log.
+type SnapshotSource interface {
+	// LastOffset, Epoch and Timestamp are those of the last record contained.
+	LastOffset() int64
+	Epoch() int32
+	Timestamp() int64
+	// Records calls yield with every record of the state in Kafka's order.
+	Records(yield func(mr.Versioned) bool)
+}
+
+// ErrNotLeader says that the proposal was not made since this node does not lead in that epoch.
+var ErrNotLeader = errors.New("not the leader of the metadata quorum")
+
+// ErrDamaged is wrapped by the error of Open when files are damaged in a way that a crash cannot explain.
+var ErrDamaged = errors.New("damaged metadata")
+
+// Status is the state of the quorum as DescribeQuorum shows it.
+type Status struct {
+	LeaderID      int32 // -1: none
+	LeaderEpoch   int32
+	HighWatermark int64
+	LogEndOffset  int64
+	LogStart      int64
+	VoterID       int32
+	VoterDirID    [16]byte
+	Endpoints     []Endpoint
+	KRaftVersion  int16
+}
