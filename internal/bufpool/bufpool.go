@@ -76,6 +76,15 @@ func (b *Buf) Release() {
 	pools[b.class].Put(b)
 }
 
+// Detach takes the buffer out of the pool's care: its bytes live as long as somebody holds them. It stands in for
+// Release.
+func (b *Buf) Detach() {
+	if !b.out.CompareAndSwap(true, false) {
+		panic("bufpool: buffer released twice")
+	}
+	lent.Add(-int64(cap(b.whole)))
+}
+
 // Cap is how far B can be resliced.
 func (b *Buf) Cap() int { return cap(b.whole) }
 

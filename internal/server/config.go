@@ -1,0 +1,132 @@
+// Package server accepts connections, cuts their bytes into requests, hands those to the listener's routes and sends
+// the answers in order. It holds the limits that keep a hostile or slow peer from costing more than its own
+// connection: frame sizes, a process-wide byte budget, time limits, numbers of connections.
+//
+// It does not know what a request means; wire decodes, handler answers. It knows nothing of TLS or SASL beyond the
+// function that wraps an accepted connection.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	Listeners []Listener
+	Limits    Limits
+	// Observer, if not nil, hears of every request and connection.
+	Observer Observer
+	Logger   *slog.Logger // nil: slog's default
+	// OnPanic hears of a panic in a handler, after it was logged and its connection closed. Without it the
+	// panic ends the process.
+	OnPanic func(error)
+}
+
+// Listener is one address with what is served there.
+type Listener struct {
+	Name             string // e.g. PLAINTEXT
+	SecurityProtocol string // PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
+	Address          string // host:port; an empty host means all addresses, port 0 any free port
+	Routes           []wire.Route
+	// Privileged marks the inter-broker and the controller listener: never refused by the limit on all
+	// connections.
+	Privileged bool
+	// MaxConnections bounds this listener's connections; 0 means no bound of its own.
+	MaxConnections int
+	// SendBufferBytes and ReceiveBufferBytes set the socket's buffers; 0 or less leaves them to the system.
+	SendBufferBytes    int
+	ReceiveBufferBytes int
+	// Wrap, if not nil, turns an accepted connection into the one to serve, e.g. after a TLS handshake, and says who
+	// the peer is. It runs on the connection's goroutine; the context ends when the handshake takes too long.
+	// Without it the connection is served as it is, for User:ANONYMOUS.
+	Wrap func(context.Context, net.Conn) (conn net.Conn, principal string, err error)
+}
+
+// Limits bound what peers can make the server spend. Zero values mean the defaults in brackets.
+type Limits struct {
+	// MaxRequestBytes is socket.request.max.bytes [100 MiB].
+	MaxRequestBytes int
+	// MaxConnections (max.connections) and MaxConnectionsPerIP (max.connections.per.ip; negative: none at all), with
+	// exceptions by address (max.connections.per.ip.overrides, names resolved) [no bound].
+	MaxConnections      int
+	MaxConnectionsPerIP int
+	PerIP               map[string]int
+	// IdleTimeout is connections.max.idle.ms [10 minutes]; negative means never.
+	IdleTimeout time.Duration
+	// FrameTimeout is how long a request may take from its first to its last byte, plus one second for each 64 KiB of
+	// it [30 s].
+	FrameTimeout time.Duration
+	// SendTimeout is how long a peer may take none of an answer's bytes [60 s].
+	SendTimeout time.Duration
+	// HandshakeTimeout bounds Wrap [30 s].
+	HandshakeTimeout time.Duration
+	// MemoryBytes bounds the frames of all connections together [256 MiB]; beyond it connections wait.
+	MemoryBytes int64
+	// DecodeBytes bounds what decoding one request may allocate [64 MiB].
+	DecodeBytes int
+	// PipelineRequests and PipelineBytes bound what one connection may have in flight on a pipelined route [32 requests,
+	// 8 MiB]. One request is always allowed.
+	PipelineRequests int
+	PipelineBytes    int64
+	// SendfileBytes is from which length a file range goes by sendfile rather than through a buffer
+	// [64 KiB]; negative means never.
+	SendfileBytes int64
+}
+
+func (l Limits) withDefaults() Limits {
+	set(&l.MaxRequestBytes, 100<<20)
+	set(&l.IdleTimeout, 10*time.Minute)
+	set(&l.FrameTimeout, 30*time.Second)
+	set(&l.SendTimeout, time.Minute)
+	set(&l.HandshakeTimeout, 30*time.Second)
+	set(&l.MemoryBytes, 256<<20)
+	set(&l.DecodeBytes, wire.DefaultMaxDecode)
+	set(&l.PipelineRequests, 32)
+	set(&l.PipelineBytes, 8<<20)
+	set(&l.SendfileBytes, 64<<10)
+	if l.MaxConnections <= 0 {
+		l.MaxConnections = 1<<31 - 1
+	}
+	if l.MaxConnectionsPerIP == 0 {
+		l.MaxConnectionsPerIP = 1<<31 - 1
+	}
+	l.PipelineRequests = min(l.PipelineRequests, pipelineMax)
+	return l
+}
+
+func set[T int | int64 | time.Duration](v *T, standard T) {
+	if *v == 0 {
+		*v = standard
+	}
+}
+
+// Observer hears what the server does. Its methods are called from many goroutines and must not wait.
+type Observer interface {
+	// Request is called once an answer is sent or known to be lost. t is valid during the call only.
+	Request(t *Timing)
+	// ConnectionOpened and ConnectionClosed come in pairs; the reason is empty when the peer closed.
+	ConnectionOpened(listener string)
+	ConnectionClosed(listener, reason string)
+}
+
+// Timing is one request's account, split as Kafka's request metrics are.
+type Timing struct {
+	Key      int16
+	Version  int16
+	Listener string
+	// Follower is set for the Fetch of a replica, which Kafka counts apart from those of consumers.
+	Follower bool
+	// RequestBytes counts the frame without its length, ResponseBytes the answer likewise (0 without an answer).
+	RequestBytes  int
+	ResponseBytes int64
+	// Queue is from the frame's last byte to the handler's start, Local the handler's own run, Remote from its return to
+	// the answer, ResponseQueue from there to the first byte sent, Send the sending.
+	Queue, Local, Remote, ResponseQueue, Send time.Duration
+	Throttle                                  time.Duration
+	Total                                     time.Duration
+}
