@@ -29,6 +29,7 @@ func (m *machine) join(tx *coordinator.Tx, r *joinRequest, reply func(joinResult
 	case !m.accepts(g, r.memberID):
 		m.dropUnaccepted(g, r.memberID)
 		reply(joinResult{code: wire.GroupMaxSizeReached})
+		m.completeJoinIfAll(tx, g)
 	case r.memberID == "":
 		m.joinNew(tx, g, r, reply)
 	default:
