@@ -45,5 +45,8 @@ func (t Tool) Run(ctx context.Context, env Env, args []string) int {
 
 // Tools is the table of all tools, in the order in which help lists them.
 func Tools() []Tool {
-	return []Tool{}
+	return []Tool{
+		{"kafka-dump-log", newDumpLog},
+		{"kafka-topics", newTopicsTool},
+	}
 }

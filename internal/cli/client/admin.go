@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -67,30 +68,70 @@ func (a *Admin) WithTimeout(d time.Duration) *Admin {
 
 // Call sends one request to wherever it belongs (any broker, the controller, a coordinator). name is what Kafka's
 // admin client calls the call ("listTopics"); it is in the error of a call that got no answer in time.
-func (a *Admin) Call(ctx context.Context, name string, req kmsg.Request) (kmsg.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	resp, err := a.cl.Request(ctx, req)
-	return resp, a.failure(ctx, name, err)
+func (a *Admin) Call(ctx context.Context, name string, req kmsg.Request) (resp kmsg.Response, err error) {
+	err = a.untilConnected(ctx, name, func(ctx context.Context) error {
+		resp, err = a.cl.Request(ctx, req)
+		return err
+	})
+	return resp, err
 }
 
-// CallBroker sends one request to one broker.
-func (a *Admin) CallBroker(ctx context.Context, name string, broker int32, req kmsg.Request) (kmsg.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	resp, err := a.cl.Broker(int(broker)).RetriableRequest(ctx, req)
-	return resp, a.failure(ctx, name, err)
+// CallBroker sends one request to one broker. A broker that the cluster does not know is a Timeout, as it is for
+// Kafka's admin client, but without the wait.
+func (a *Admin) CallBroker(ctx context.Context, name string, broker int32, req kmsg.Request) (resp kmsg.Response, err error) {
+	err = a.untilConnected(ctx, name, func(ctx context.Context) error {
+		resp, err = a.cl.Broker(int(broker)).RetriableRequest(ctx, req)
+		return err
+	})
+	return resp, err
 }
 
 // CallSharded sends a request that has to be split over brokers; every part has its own error.
-func (a *Admin) CallSharded(ctx context.Context, name string, req kmsg.Request) []kgo.ResponseShard {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	shards := a.cl.RequestSharded(ctx, req)
+func (a *Admin) CallSharded(ctx context.Context, name string, req kmsg.Request) (shards []kgo.ResponseShard) {
+	err := a.untilConnected(ctx, name, func(ctx context.Context) error {
+		shards = a.cl.RequestSharded(ctx, req)
+		for _, s := range shards {
+			if unreachable(s.Err) {
+				return s.Err
+			}
+		}
+		return nil
+	})
 	for i := range shards {
-		shards[i].Err = a.failure(ctx, name, shards[i].Err)
+		if shards[i].Err != nil {
+			if shards[i].Err = translate(shards[i].Err); err != nil {
+				shards[i].Err = err
+			}
+		}
 	}
 	return shards
+}
+
+// untilConnected repeats a call as long as no connection can be made and there is time, as Kafka's clients do.
+func (a *Admin) untilConnected(ctx context.Context, name string, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		err := call(ctx)
+		if !unreachable(err) {
+			return a.failure(ctx, name, err)
+		}
+		select {
+		case <-ctx.Done():
+			return a.failure(ctx, name, err)
+		case <-time.After(retryBackoff(attempt)):
+		}
+	}
+}
+
+func unreachable(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// retryBackoff doubles from 50 ms to a second.
+func retryBackoff(attempt int) time.Duration {
+	return min(50*time.Millisecond<<min(attempt, 10), time.Second)
 }
 
 func (a *Admin) failure(ctx context.Context, call string, err error) error {
@@ -99,6 +140,9 @@ func (a *Admin) failure(ctx context.Context, call string, err error) error {
 	}
 	if errors.Is(err, kgo.ErrClientClosed) {
 		return &Error{Class: "java.lang.IllegalStateException", Message: "The client is closed."}
+	}
+	if err.Error() == "unknown broker" { // kgo exports no name for it
+		return Timeout("Timed out waiting for a node assignment. Call: " + call)
 	}
 	if ctx.Err() != nil {
 		if a.watch.everConnected() {

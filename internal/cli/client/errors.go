@@ -97,3 +97,10 @@ func translate(err error) error {
 	}
 	return &Error{Class: "org.apache.kafka.common.KafkaException", Message: err.Error()}
 }
+
+// Unsupported tells whether err says that the brokers do not know the request, or no version of it that this
+// client can send.
+func Unsupported(err error) bool {
+	return err != nil && (HasCode(err, kerr.UnsupportedVersion) || strings.Contains(err.Error(), "broker is too old") ||
+		strings.Contains(err.Error(), "request key is unknown") || strings.Contains(err.Error(), "unable to bump"))
+}

@@ -115,7 +115,7 @@ func timeOptions(p Properties) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.DialTimeout(dial))
 	}
 	return append(opts,
-		kgo.RetryBackoffFn(func(n int) time.Duration { return min(50*time.Millisecond<<min(n, 10), time.Second) }),
+		kgo.RetryBackoffFn(retryBackoff),
 	), nil
 }
 
