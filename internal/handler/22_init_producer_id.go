@@ -36,7 +36,7 @@ func (b *Broker) handleInitProducerID(r *wire.Request) {
 		return
 	}
 	b.Group.Go("producer id", func(ctx context.Context) {
-		id, err := b.ProducerIDs.NextProducerID(ctx)
+		id, err := b.ProducerIDs.Next(ctx)
 		if err != nil {
 			resp.ErrorCode = int16(wire.CodeOf(err))
 		} else {

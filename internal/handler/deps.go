@@ -32,7 +32,7 @@ type Controller interface {
 
 // ProducerIDs hands out producer ids that no other broker hands out.
 type ProducerIDs interface {
-	NextProducerID(ctx context.Context) (int64, error)
+	Next(ctx context.Context) (int64, error)
 }
 
 // Deps is what the handlers stand on. All fields are required.

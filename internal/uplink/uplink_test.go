@@ -1,0 +1,126 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/controller"
+	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// scripted is a controller that answers as told.
+type scripted struct {
+	beats  atomic.Int32
+	answer func(n int32, req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse
+	blocks atomic.Int64
+	fail   error
+}
+
+func (s *scripted) Handle(_ context.Context, _ controller.RequestContext, req kmsg.Request) (kmsg.Response, error) {
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	switch req := req.(type) {
+	case *kmsg.BrokerRegistrationRequest:
+		resp := req.ResponseKind().(*kmsg.BrokerRegistrationResponse)
+		resp.BrokerEpoch = 7
+		return resp, nil
+	case *kmsg.BrokerHeartbeatRequest:
+		return s.answer(s.beats.Add(1), req), nil
+	case *kmsg.AllocateProducerIDsRequest:
+		resp := req.ResponseKind().(*kmsg.AllocateProducerIDsResponse)
+		resp.ProducerIDStart, resp.ProducerIDLen = 3*(s.blocks.Add(1)-1), 3
+		return resp, nil
+	}
+	return nil, wire.UnsupportedVersion
+}
+
+func newBroker(s *scripted) *Broker {
+	return NewBroker(Config{Channel: s, BrokerID: 1, HeartbeatInterval: 2 * time.Second, Offset: func() int64 { return 5 }, Log: slog.New(slog.DiscardHandler)})
+}
+
+func TestUnfenceWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scripted{answer: func(n int32, req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse {
+			if req.BrokerEpoch != 7 || req.CurrentMetadataOffset != 5 {
+				t.Errorf("heartbeat with epoch %d and offset %d", req.BrokerEpoch, req.CurrentMetadataOffset)
+			}
+			return &kmsg.BrokerHeartbeatResponse{IsFenced: n < 4}
+		}}
+		b := newBroker(s)
+		if _, err := b.Register(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Unfence(t.Context()); err != nil || s.beats.Load() != 4 {
+			t.Fatalf("%v after %d heartbeats", err, s.beats.Load())
+		}
+	})
+}
+
+func TestErrorsEndTheWait(t *testing.T) {
+	s := &scripted{answer: func(int32, *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse {
+		return &kmsg.BrokerHeartbeatResponse{ErrorCode: int16(wire.StaleBrokerEpoch), ShouldShutdown: true}
+	}}
+	if err := newBroker(s).Shutdown(t.Context()); !errors.Is(err, wire.StaleBrokerEpoch) {
+		t.Fatal("the flags of an answer with an error mean nothing:", err)
+	}
+	s.fail = wire.NotController
+	if _, err := newBroker(s).Register(t.Context()); !errors.Is(err, wire.NotController) {
+		t.Fatal(err)
+	}
+}
+
+func TestOfflineDirectoryIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := make(chan int, 10)
+		s := &scripted{answer: func(_ int32, req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse {
+			told <- len(req.OfflineLogDirs)
+			return &kmsg.BrokerHeartbeatResponse{}
+		}}
+		g := lifecycle.New("test", nil)
+		defer g.Stop()
+		b := newBroker(s)
+		b.Start(g)
+		start := time.Now()
+		b.SetOffline([][16]byte{{1}})
+		if n := <-told; n != 1 || time.Since(start) != 0 {
+			t.Fatalf("%d directories after %v", n, time.Since(start))
+		}
+		if <-told; time.Since(start) != 2*time.Second {
+			t.Fatalf("the next heartbeat came after %v", time.Since(start))
+		}
+	})
+}
+
+func TestProducerIDsAreNeverGivenTwice(t *testing.T) {
+	ids := NewProducerIDs(newBroker(&scripted{}))
+	var mu sync.Mutex
+	seen := map[int64]bool{}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			for range 5 {
+				id, err := ids.Next(t.Context())
+				mu.Lock()
+				if err != nil || seen[id] {
+					t.Errorf("id %d again, or %v", id, err)
+				}
+				seen[id] = true
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if len(seen) != 50 {
+		t.Fatalf("%d ids", len(seen))
+	}
+}
