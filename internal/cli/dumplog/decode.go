@@ -46,6 +46,12 @@ func some(s string) printed { return printed{s, true} }
 
 // decode prints a record's key and value.
 func (d *dumper) decode(e *entry) (key, payload printed, err error) {
+	if e.old != nil && e.old.broken != nil {
+		if d.Decoder == Plain {
+			return key, payload, e.old.broken
+		}
+		return printed{}, some(fmt.Sprintf("Error at offset %d, skipping. %v", e.offset, e.old.broken)), nil
+	}
 	switch d.Decoder {
 	case GroupOffsets:
 		return groupRecords.print(e)
@@ -168,31 +174,28 @@ func appendControl(p []byte, e *entry) ([]byte, error) {
 		return p, invalidRecord("Invalid version found for control record: %d. May indicate data corruption", be16(e.key))
 	}
 	kind := record.ControlType(be16(e.key[2:]))
+	var title string
 	switch kind {
 	case record.ControlAbort, record.ControlCommit:
 		return appendEndTxn(p, e, kind)
 	case record.ControlLeaderChange:
-		p = append(p, " LeaderChange: "...)
+		title = " LeaderChange: "
 	case record.ControlSnapshotHeader:
-		p = append(p, " SnapshotHeader "...)
+		title = " SnapshotHeader "
 	case record.ControlSnapshotFooter:
-		p = append(p, " SnapshotFooter "...)
+		title = " SnapshotFooter "
 	case record.ControlKRaftVersion:
-		p = append(p, " KRaftVersion "...)
+		title = " KRaftVersion "
 	case record.ControlKRaftVoters:
-		p = append(p, " KRaftVoters "...)
+		title = " KRaftVoters "
 	default:
-		return append(p, fmt.Sprintf(" controlType: UNKNOWN(%d)", kind)...), nil
+		return fmt.Appendf(p, " controlType: UNKNOWN(%d)", be16(e.key[2:])), nil
 	}
 	m, err := metarecord.DecodeControl(kind, e.value)
 	if err != nil {
 		return p, &JavaError{"java.lang.RuntimeException", err.Error()}
 	}
-	version := int16(0)
-	if len(e.value) >= 2 {
-		version = be16(e.value)
-	}
-	return m.AppendJSON(p, version), nil
+	return m.AppendJSON(append(p, title...), be16(e.value)), nil
 }
 
 func appendEndTxn(p []byte, e *entry, kind record.ControlType) ([]byte, error) {

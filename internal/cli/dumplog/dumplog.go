@@ -8,6 +8,7 @@ package dumplog
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -134,17 +135,17 @@ func (d *dumper) printFindings() {
 		for _, file := range f.order {
 			fmt.Fprintf(d.errOut, title+"\n", file)
 			for _, p := range f.pairs[file] {
-				fmt.Fprintf(d.errOut, "  "+line+"\n", p[0], p[1])
+				fmt.Fprintf(d.errOut, line+"\n", p[0], p[1])
 			}
 		}
 	}
-	d.indexMismatches.sort()
-	d.nonConsecutive.sort()
-	print("Mismatches in :%s", "Index offset: %d, log offset: %d", d.indexMismatches)
-	print("Found timestamp mismatch in :%s", "Index timestamp: %d, log timestamp: %d", d.timeMismatches)
-	print("Found out of order timestamp in :%s", "Index timestamp: %d, Previously indexed timestamp: %d", d.timeOutOfOrder)
+	d.indexMismatches.sort(func(a, b int64) int { return cmp.Compare(b, a) })
+	d.nonConsecutive.sort(cmp.Compare[int64])
+	print("Mismatches in :%s", "  Index offset: %d, log offset: %d", d.indexMismatches)
+	print("Found timestamp mismatch in :%s", "  Index timestamp: %d, log timestamp: %d", d.timeMismatches)
+	print("Found out of order timestamp in :%s", "  Index timestamp: %d, Previously indexed timestamp: %d", d.timeOutOfOrder)
 	print("The following indexed offsets are not found in :%s", "Indexed offset: %d, found log offset: %d", d.timeNotFound)
-	print("Non-consecutive offsets in %s", "%d is followed by %d", d.nonConsecutive)
+	print("Non-consecutive offsets in %s", "  %d is followed by %d", d.nonConsecutive)
 }
 
 // printStart says where a log or a snapshot starts.

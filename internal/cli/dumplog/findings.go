@@ -1,9 +1,6 @@
 package dumplog
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // JavaError is an exception of Kafka's tool that nobody catches.
 type JavaError struct {
@@ -35,10 +32,10 @@ func (f *findings) add(file string, a, b int64) {
 	f.pairs[file] = append(f.pairs[file], [2]int64{a, b})
 }
 
-// sort brings a file's pairs into the order of the first number, of which only the last pair is kept.
-func (f *findings) sort() {
+// sort orders a file's pairs by the first number, as compare says; of several with the same the last one is kept.
+func (f *findings) sort(compare func(a, b int64) int) {
 	for file, pairs := range f.pairs {
-		slices.SortStableFunc(pairs, func(a, b [2]int64) int { return cmp.Compare(a[0], b[0]) })
+		slices.SortStableFunc(pairs, func(a, b [2]int64) int { return compare(a[0], b[0]) })
 		kept := pairs[:0]
 		for i, p := range pairs {
 			if i+1 == len(pairs) || pairs[i+1][0] != p[0] {

@@ -3,7 +3,6 @@ package dumplog
 import (
 	"fmt"
 	"hash/crc32"
-	"math"
 
 	"github.com/weir-stream/weir/internal/record"
 )
@@ -93,6 +92,9 @@ func (d *dumper) printOldBatch(b *batch) error {
 	}
 	m := oldMessage(whole[logOverhead:])
 	d.printf("offset: %d", b.offset)
+	if m.magic() < 0 {
+		return &JavaError{"java.lang.IllegalArgumentException", fmt.Sprintf("Invalid magic used in LegacyRecord: %d", m.magic())}
+	}
 	timestamp, err := m.timestamp()
 	if err != nil {
 		return err
@@ -146,9 +148,6 @@ type innerMessage struct {
 // innerMessages decompresses the messages in a message. There is at least one.
 func innerMessages(m oldMessage) ([]innerMessage, error) {
 	codec := record.Codec(m[attrsOffset] & attrCodec)
-	if m.magic() != 0 && m.magic() != 1 {
-		return nil, invalidRecord("Invalid wrapper magic found in legacy deep record iterator %d", m.magic())
-	}
 	if codec == record.Zstd {
 		return nil, invalidRecord("Invalid wrapper compressionType found in legacy deep record iterator %d", m.magic())
 	}
@@ -190,7 +189,7 @@ func innerMessages(m oldMessage) ([]innerMessage, error) {
 
 // yieldOld hands over a message. wrapper is the compressed message that it came in; nil if there was none.
 func yieldOld(offset int64, m, wrapper oldMessage, yield func(*entry) error) error {
-	e := entry{offset: offset, sequence: record.NoSequence, old: true, oldValid: m.valid(), oldCRC: m.crc()}
+	e := entry{offset: offset, sequence: record.NoSequence, old: &oldEntry{valid: m.valid(), crc: m.crc()}}
 	from := m
 	if wrapper != nil && m.magic() == 1 && wrapper[attrsOffset]&attrAppended != 0 {
 		from = wrapper
@@ -199,15 +198,17 @@ func yieldOld(offset int64, m, wrapper oldMessage, yield func(*entry) error) err
 	if e.timestamp, err = from.timestamp(); err != nil {
 		return err
 	}
-	var after int
-	if e.key, after, err = m.sized(m.keySizeOffset()); err != nil {
-		return err
+	keyAt := m.keySizeOffset()
+	keySize, err := m.int32At(keyAt)
+	valueAt := keyAt + 4 + int(max(0, keySize))
+	var valueSize int32
+	if err == nil {
+		valueSize, err = m.int32At(valueAt)
 	}
-	if after > math.MaxInt32 {
-		return outOfBounds
+	e.old.keySize, e.old.valueSize, e.old.noSizes = int64(keySize), int64(valueSize), err
+	if e.key, _, err = m.sized(keyAt); err == nil {
+		e.value, _, err = m.sized(valueAt)
 	}
-	if e.value, _, err = m.sized(after); err != nil {
-		return err
-	}
+	e.old.broken = err
 	return yield(&e)
 }

@@ -17,11 +17,24 @@ type entry struct {
 	key       []byte // nil: null
 	value     []byte // nil: null
 	headers   []record.Header
+	old       *oldEntry // nil unless of an old format
+}
 
-	// of the old formats only
-	old      bool
-	oldValid bool
-	oldCRC   uint32
+// oldEntry is what the lines of records of the old formats say besides. Their sizes can lie; then noSizes says what
+// reading the sizes ends in, and broken what reading the key or the value does.
+type oldEntry struct {
+	valid              bool
+	crc                uint32
+	keySize, valueSize int64
+	noSizes, broken    error
+}
+
+// sizes are the lengths of key and value, negative for null.
+func (e *entry) sizes() (key, value int64) {
+	if e.old != nil {
+		return e.old.keySize, e.old.valueSize
+	}
+	return sizeOf(e.key), sizeOf(e.value)
 }
 
 func invalidRecord(format string, args ...any) error {
@@ -268,11 +281,15 @@ func (d *dumper) printRecord(b *batch, e *entry) error {
 		control, timestampType = full.IsControl(), full.TimestampType().String()
 	}
 	if !d.SkipRecordMetadata {
+		if e.old != nil && e.old.noSizes != nil {
+			return e.old.noSizes
+		}
 		p = appendInt(p, " offset: ", e.offset)
 		p = append(append(p, ' '), timestampType...)
 		p = appendInt(p, ": ", e.timestamp)
-		p = appendInt(p, " keySize: ", sizeOf(e.key))
-		p = appendInt(p, " valueSize: ", sizeOf(e.value))
+		keySize, valueSize := e.sizes()
+		p = appendInt(p, " keySize: ", keySize)
+		p = appendInt(p, " valueSize: ", valueSize)
 		if b.magic >= record.CurrentMagic {
 			p = appendInt(p, " sequence: ", int64(e.sequence))
 			p = append(p, " headerKeys: ["...)
@@ -284,9 +301,9 @@ func (d *dumper) printRecord(b *batch, e *entry) error {
 			}
 			p = append(p, ']')
 		}
-		if e.old {
-			p = strconv.AppendBool(append(p, " isValid: "...), e.oldValid)
-			p = appendInt(p, " crc: ", int64(e.oldCRC))
+		if e.old != nil {
+			p = strconv.AppendBool(append(p, " isValid: "...), e.old.valid)
+			p = appendInt(p, " crc: ", int64(e.old.crc))
 		}
 		if control {
 			var err error
@@ -301,7 +318,9 @@ func (d *dumper) printRecord(b *batch, e *entry) error {
 	if d.PrintData && !control {
 		key, payload, err := d.decode(e)
 		if err != nil {
-			d.out.Write(p)
+			if !d.SkipRecordMetadata {
+				d.out.Write(p)
+			}
 			return err
 		}
 		if key.ok {
