@@ -99,5 +99,5 @@ func (b *budget) give(n int64) {
 // full reports whether a new frame would have to wait.
 func (b *budget) full() bool {
 	limit := b.limit.Load()
-	return b.used.Load() > limit-limit/4
+	return b.used.Load() >= limit-limit/4
 }

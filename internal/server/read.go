@@ -300,8 +300,7 @@ func (rd *reader) large(total int, limits *Limits) (*bufpool.Buf, error) {
 	frame := bufpool.Get(min(total, first))
 	copy(frame.B, rd.buf.B[rd.r:rd.w])
 	rd.release()
-	begun, timed := time.Now(), false
-	timeout := limits.FrameTimeout + time.Duration(total/(64<<10))*time.Second
+	end := time.Now().Add(limits.FrameTimeout + time.Duration(total/(64<<10))*time.Second)
 	for have < total {
 		if have == len(frame.B) {
 			charged := frame.Cap()
@@ -312,19 +311,35 @@ func (rd *reader) large(total int, limits *Limits) (*bufpool.Buf, error) {
 			frame = frame.Grow(want)
 			budget.give(int64(charged))
 		}
-		if !timed || time.Since(begun) > time.Second {
-			if err := rd.limitWait(timeout-time.Since(begun), timeout/4); err != nil {
-				return nil, rd.drop(frame, err)
-			}
-			timed = true
-		}
-		n, err := rd.read(frame.B[have:])
+		n, err := rd.some(frame.B[have:], end)
 		if have += n; err != nil {
 			return nil, rd.drop(frame, rd.explain(err, limits))
 		}
 	}
 	frame.B = frame.B[4:]
 	return frame, nil
+}
+
+// some reads part of a large frame that must be complete at end. A peer that sends nothing for a while, when others
+// wait for the memory that its frame holds, is given up earlier.
+func (rd *reader) some(p []byte, end time.Time) (int, error) {
+	stall := rd.c.srv.stall
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			return 0, os.ErrDeadlineExceeded
+		}
+		if err := rd.limitWait(min(left, stall), stall/4); err != nil {
+			return 0, err
+		}
+		n, err := rd.read(p)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if rd.c.srv.budget.waiting.Load() > 0 {
+			return 0, bad("its request stopped arriving while others wait for memory")
+		}
+	}
 }
 
 func (rd *reader) drop(frame *bufpool.Buf, err error) error {

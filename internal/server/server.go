@@ -23,6 +23,7 @@ type Server struct {
 	group    *lifecycle.Group
 	budget   budget
 	reads    chan struct{} // slots for reads of files that may wait for a disk
+	stall    time.Duration // a frame may stop arriving for so long when others wait for memory
 
 	listeners []*listener
 	table     connTable
@@ -48,6 +49,8 @@ type route struct {
 	hint     atomic.Int32 // size of recent answers
 }
 
+const stallTime = 5 * time.Second
+
 // fileReads is how many answers may wait for a disk at a time; each of them holds a thread.
 const fileReads = 64
 
@@ -57,6 +60,7 @@ func New(cfg Config) (*Server, error) {
 		log:      cfg.Logger,
 		observer: cfg.Observer,
 		reads:    make(chan struct{}, fileReads),
+		stall:    stallTime,
 		stopping: make(chan struct{}),
 		killed:   make(chan struct{}),
 	}

@@ -1,0 +1,628 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/vfs"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// client speaks the protocol over one socket, with kmsg for both directions.
+type client struct {
+	t    testing.TB
+	nc   net.Conn
+	in   *bufio.Reader
+	corr int32
+}
+
+func dial(t testing.TB, s *Server, listener string) *client {
+	t.Helper()
+	nc, err := net.Dial("tcp", s.Addr(listener).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	return &client{t: t, nc: nc, in: bufio.NewReader(nc)}
+}
+
+func (c *client) send(req kmsg.Request) int32 {
+	c.t.Helper()
+	c.corr++
+	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID("test"))
+	if _, err := c.nc.Write(f.AppendRequest(nil, req, c.corr)); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.corr
+}
+
+// frame reads an answer without its length.
+func (c *client) frame() ([]byte, error) {
+	c.nc.SetReadDeadline(time.Now().Add(20 * time.Second))
+	var size [4]byte
+	if _, err := io.ReadFull(c.in, size[:]); err != nil {
+		return nil, err
+	}
+	p := make([]byte, binary.BigEndian.Uint32(size[:]))
+	_, err := io.ReadFull(c.in, p)
+	return p, err
+}
+
+func (c *client) receive(req kmsg.Request) (int32, kmsg.Response) {
+	c.t.Helper()
+	p, err := c.frame()
+	if err != nil {
+		c.t.Fatalf("no answer: %v", err)
+	}
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
+	corr := int32(binary.BigEndian.Uint32(p))
+	p = p[4:]
+	if resp.IsFlexible() && req.Key() != 18 {
+		p = p[1:]
+	}
+	if err := resp.ReadFrom(p); err != nil {
+		c.t.Fatalf("answer of key %d: %v", req.Key(), err)
+	}
+	return corr, resp
+}
+
+func (c *client) ask(req kmsg.Request) kmsg.Response {
+	c.t.Helper()
+	want := c.send(req)
+	got, resp := c.receive(req)
+	if got != want {
+		c.t.Fatalf("correlation id %d, want %d", got, want)
+	}
+	return resp
+}
+
+// closed waits until the server has closed the connection.
+func (c *client) closed() {
+	c.t.Helper()
+	if p, err := c.frame(); err == nil {
+		c.t.Fatalf("an answer of %d bytes instead of an end", len(p))
+	} else if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+		c.t.Fatal("the connection stays open")
+	}
+}
+
+// lines is a log that a test can wait on.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) has(s string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), s)
+}
+
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !f() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		tick := time.NewTimer(2 * time.Millisecond)
+		<-tick.C
+	}
+}
+
+// broker is a set of routes that a test can steer.
+type broker struct {
+	produced chan *wire.Request // if not nil, Produce requests wait here for the test to answer
+	parked   chan *wire.Request // likewise Fetch
+	file     *vfs.Range
+	mu       sync.Mutex
+	seen     []string
+}
+
+func (b *broker) routes() []wire.Route {
+	return []wire.Route{
+		{Key: 0, MinVersion: 3, MaxVersion: 13, ClaimFromZero: true, MaxFrameBytes: 100 << 20, Pipelined: true, Handle: b.produce},
+		{Key: 1, MinVersion: 4, MaxVersion: 18, Handle: b.fetch},
+		{Key: 3, MinVersion: 0, MaxVersion: 13, Handle: b.metadata},
+		{Key: 14, MinVersion: 0, MaxVersion: 5, Handle: b.sync},
+		{Key: 18, MinVersion: 0, MaxVersion: 4, Handle: b.versions},
+	}
+}
+
+func (b *broker) note(s string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seen = append(b.seen, s)
+}
+
+func (b *broker) versions(r *wire.Request) {
+	resp := r.Body.ResponseKind().(*kmsg.ApiVersionsResponse)
+	resp.ApiKeys = wire.ApiVersionKeys(b.routes())
+	r.Reply(resp)
+}
+
+func (b *broker) metadata(r *wire.Request) {
+	b.note("metadata")
+	resp := r.Body.ResponseKind().(*kmsg.MetadataResponse)
+	if r.ClientID == "throttled" {
+		r.ThrottleMs = 300
+	}
+	for _, t := range r.Body.(*kmsg.MetadataRequest).Topics {
+		mt := kmsg.NewMetadataResponseTopic()
+		mt.Topic = t.Topic
+		resp.Topics = append(resp.Topics, mt)
+	}
+	r.Reply(resp)
+}
+
+func (b *broker) sync(r *wire.Request) {
+	resp := r.Body.ResponseKind().(*kmsg.SyncGroupResponse)
+	for _, a := range r.Body.(*kmsg.SyncGroupRequest).GroupAssignment {
+		resp.MemberAssignment = append(resp.MemberAssignment, a.MemberAssignment...)
+	}
+	r.Reply(resp)
+}
+
+func produceAnswer(r *wire.Request) wire.Response {
+	if r.Produce.Acks == 0 {
+		return nil
+	}
+	resp := kmsg.NewPtrProduceResponse()
+	for _, t := range r.Produce.Topics {
+		rt := kmsg.NewProduceResponseTopic()
+		rt.Topic, rt.TopicID = t.Name, t.ID
+		for _, p := range t.Partitions {
+			rp := kmsg.NewProduceResponseTopicPartition()
+			rp.Partition, rp.BaseOffset = p.Index, int64(len(p.Records))
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+func (b *broker) produce(r *wire.Request) {
+	b.note("produce")
+	if b.produced != nil {
+		b.produced <- r
+		return
+	}
+	r.Reply(produceAnswer(r))
+}
+
+func (b *broker) fetch(r *wire.Request) {
+	b.note("fetch")
+	if b.parked != nil {
+		b.parked <- r
+		return
+	}
+	r.Reply(b.fetchAnswer())
+}
+
+func (b *broker) fetchAnswer() *wire.FetchResponse {
+	resp := &wire.FetchResponse{Topics: []wire.FetchTopic{{Name: "t", Partitions: []wire.FetchPartition{{PreferredReadReplica: -1}}}}}
+	if b.file != nil {
+		b.file.Retain()
+		resp.Topics[0].Partitions[0].Records = b.file
+	}
+	return resp
+}
+
+func serve(t testing.TB, b *broker, limits Limits) (*Server, *lines) {
+	t.Helper()
+	log := new(lines)
+	s, err := New(Config{
+		Listeners: []Listener{{Name: "PLAINTEXT", SecurityProtocol: "PLAINTEXT", Address: "127.0.0.1:0", Routes: b.routes()}},
+		Limits:    limits,
+		Logger:    slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Stop(time.Second)
+		if n := s.budget.used.Load(); n != 0 {
+			t.Errorf("%d bytes of the budget were not given back", n)
+		}
+	})
+	return s, log
+}
+
+func produceRequest(version int16, acks int16, records []byte) *kmsg.ProduceRequest {
+	req := kmsg.NewPtrProduceRequest()
+	req.Version, req.Acks, req.TimeoutMillis = version, acks, 1000
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = "topic"
+	p := kmsg.NewProduceRequestTopicPartition()
+	p.Records = records
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return req
+}
+
+func metadataRequest(topics ...string) *kmsg.MetadataRequest {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 12
+	for _, name := range topics {
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, rt)
+	}
+	return req
+}
+
+func baseOffset(resp kmsg.Response) int64 {
+	return resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0].BaseOffset
+}
+
+func TestRequestsOfAllSizesAreAnswered(t *testing.T) {
+	s, _ := serve(t, &broker{}, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	for _, n := range []int{0, 1, 100, 4 << 10, 16<<10 - 80, 16 << 10, 64 << 10, 1 << 20, 5 << 20} {
+		if got := baseOffset(c.ask(produceRequest(9, -1, make([]byte, n)))); got != int64(n) {
+			t.Fatalf("%d bytes arrived as %d", n, got)
+		}
+	}
+	if resp := c.ask(metadataRequest("a", "b")).(*kmsg.MetadataResponse); *resp.Topics[1].Topic != "b" {
+		t.Fatal("metadata")
+	}
+	group := kmsg.NewPtrSyncGroupRequest()
+	group.Version = 5
+	group.GroupAssignment = append(group.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberAssignment: []byte("mine")})
+	if resp := c.ask(group).(*kmsg.SyncGroupResponse); string(resp.MemberAssignment) != "mine" {
+		t.Fatal("sync group")
+	}
+}
+
+func TestBytesMayComeInAnyPieces(t *testing.T) {
+	s, _ := serve(t, &broker{}, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	f := kmsg.NewRequestFormatter()
+	one := f.AppendRequest(nil, produceRequest(9, 1, make([]byte, 40_000)), 7)
+	two := f.AppendRequest(nil, metadataRequest("x"), 8)
+	all := append(append(append([]byte(nil), two...), one...), two...)
+	for _, step := range []int{1, 3, 5, 1000, 17_000} {
+		for at := 0; at < len(all); at += step {
+			if step == 1 && at > len(two)+100 {
+				step = 4096
+			}
+			if _, err := c.nc.Write(all[at:min(at+step, len(all))]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.receive(metadataRequest())
+		if _, resp := c.receive(produceRequest(9, 1, nil)); baseOffset(resp) != 40_000 {
+			t.Fatal("produce in pieces")
+		}
+		c.receive(metadataRequest())
+	}
+}
+
+func TestProduceIsPipelinedAndAnsweredInOrder(t *testing.T) {
+	b := &broker{produced: make(chan *wire.Request, 100)}
+	s, _ := serve(t, b, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	for n := range 5 {
+		c.send(produceRequest(9, -1, make([]byte, n*20_000)))
+	}
+	var all []*wire.Request
+	for range 5 {
+		all = append(all, <-b.produced)
+	}
+	for _, i := range []int{4, 2, 0, 1, 3} {
+		r := all[i]
+		r.Reply(produceAnswer(r))
+	}
+	for n := range 5 {
+		corr, resp := c.receive(produceRequest(9, -1, nil))
+		if corr != int32(n+1) || baseOffset(resp) != int64(n*20_000) {
+			t.Fatalf("answer %d: correlation id %d, %d bytes", n, corr, baseOffset(resp))
+		}
+	}
+}
+
+func TestPipelineIsBounded(t *testing.T) {
+	b := &broker{produced: make(chan *wire.Request, 100)}
+	s, _ := serve(t, b, Limits{PipelineRequests: 3})
+	c := dial(t, s, "PLAINTEXT")
+	for range 10 {
+		c.send(produceRequest(9, 0, []byte("x")))
+	}
+	var three []*wire.Request
+	for range 3 {
+		three = append(three, <-b.produced)
+	}
+	var waits *conn
+	s.table.each(func(c *conn) { waits = c })
+	eventually(t, "the reader waits", func() bool {
+		waits.mu.Lock()
+		defer waits.mu.Unlock()
+		return waits.waiting
+	})
+	if len(b.produced) != 0 {
+		t.Fatal("a fourth request was let in")
+	}
+	s.Stop(0)
+	for _, r := range three {
+		r.Reply(nil)
+	}
+}
+
+func TestOtherRequestsAreStrictlyOneAfterTheOther(t *testing.T) {
+	b := &broker{parked: make(chan *wire.Request, 1), produced: make(chan *wire.Request, 10)}
+	s, _ := serve(t, b, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.Version = 12
+	c.send(fetch)
+	r := <-b.parked
+	c.send(metadataRequest("a"))
+	c.send(produceRequest(9, 1, nil))
+	var waits *conn
+	s.table.each(func(c *conn) { waits = c })
+	eventually(t, "the reader waits", func() bool {
+		waits.mu.Lock()
+		defer waits.mu.Unlock()
+		return waits.waiting
+	})
+	b.mu.Lock()
+	if len(b.seen) != 1 {
+		t.Fatalf("handlers ran: %v", b.seen)
+	}
+	b.mu.Unlock()
+	r.Reply(b.fetchAnswer())
+	c.receive(fetch)
+	c.receive(metadataRequest())
+	p := <-b.produced
+	p.Reply(produceAnswer(p))
+	c.receive(produceRequest(9, 1, nil))
+}
+
+func TestAcksZeroHasNoAnswer(t *testing.T) {
+	s, _ := serve(t, &broker{}, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	for range 100 {
+		c.send(produceRequest(9, 0, make([]byte, 100)))
+	}
+	c.ask(metadataRequest("a"))
+}
+
+func TestParkedFetchNoticesClosedPeer(t *testing.T) {
+	b := &broker{parked: make(chan *wire.Request, 1)}
+	s, _ := serve(t, b, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.Version = 12
+	c.send(fetch)
+	r := <-b.parked
+	c.nc.Close()
+	select {
+	case <-r.Done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("Done was not closed")
+	}
+	eventually(t, "the connection is gone", func() bool { return s.Connections() == 0 })
+	r.Reply(b.fetchAnswer())
+}
+
+func TestThrottleMutesTheConnection(t *testing.T) {
+	s, _ := serve(t, &broker{}, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	f := kmsg.NewRequestFormatter(kmsg.FormatterClientID("throttled"))
+	frame := f.AppendRequest(nil, metadataRequest("a"), 1)
+	began := time.Now()
+	c.nc.Write(frame)
+	c.receive(metadataRequest())
+	if took := time.Since(began); took > 250*time.Millisecond {
+		t.Fatalf("the answer itself was held back for %v", took)
+	}
+	c.ask(metadataRequest("b"))
+	if took := time.Since(began); took < 290*time.Millisecond {
+		t.Fatalf("the next request was served after %v", took)
+	}
+}
+
+func TestHangupSendsEarlierAnswersFirst(t *testing.T) {
+	b := &broker{produced: make(chan *wire.Request, 10)}
+	s, log := serve(t, b, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	c.send(produceRequest(9, 1, []byte("abc")))
+	c.send(produceRequest(9, 0, nil))
+	one, two := <-b.produced, <-b.produced
+	two.Hangup("acks=0 went wrong")
+	one.Reply(produceAnswer(one))
+	if _, resp := c.receive(produceRequest(9, 1, nil)); baseOffset(resp) != 3 {
+		t.Fatal("first answer")
+	}
+	c.closed()
+	eventually(t, "the reason is logged", func() bool { return log.has("acks=0 went wrong") })
+}
+
+func fileRange(t testing.TB, fs vfs.FS, n int) (*vfs.Range, []byte) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "segment")
+	if err := fs.MkdirAll(filepath.Dir(name)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.Open(name, vfs.Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	data := make([]byte, n+100)
+	for i := range data {
+		data[i] = byte(i * 7 >> 3)
+	}
+	if _, err := f.WriteAt(data, 0); err != nil {
+		t.Fatal(err)
+	}
+	return vfs.NewRange(f, 50, int64(n), nil), data[50 : 50+n]
+}
+
+func TestFetchSendsFileRanges(t *testing.T) {
+	for name, fs := range map[string]vfs.FS{"os": vfs.OS(), "memory": vfs.NewMem()} {
+		for _, n := range []int{0, 1, 5000, 64 << 10, 300_000, 3 << 20} {
+			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
+				b := &broker{}
+				var want []byte
+				b.file, want = fileRange(t, fs, n)
+				s, _ := serve(t, b, Limits{})
+				c := dial(t, s, "PLAINTEXT")
+				for _, version := range []int16{4, 11, 12, 18} {
+					req := kmsg.NewPtrFetchRequest()
+					req.Version = version
+					resp := c.ask(req).(*kmsg.FetchResponse)
+					if got := resp.Topics[0].Partitions[0].RecordBatches; !bytes.Equal(got, want) {
+						t.Fatalf("version %d: %d bytes, want %d", version, len(got), len(want))
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestShortFileClosesTheConnection(t *testing.T) {
+	b := &broker{}
+	b.file, _ = fileRange(t, vfs.OS(), 200_000)
+	if err := b.file.File.Truncate(100_000); err != nil {
+		t.Fatal(err)
+	}
+	for _, least := range []int64{1, -1} {
+		s, log := serve(t, b, Limits{SendfileBytes: least})
+		c := dial(t, s, "PLAINTEXT")
+		req := kmsg.NewPtrFetchRequest()
+		req.Version = 12
+		c.send(req)
+		c.closed()
+		eventually(t, "the reason is logged", func() bool { return log.has("is shorter than the answer") })
+	}
+}
+
+func TestUnsupportedVersions(t *testing.T) {
+	s, log := serve(t, &broker{}, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	req := kmsg.NewPtrApiVersionsRequest()
+	req.Version = 5
+	c.send(req)
+	old := kmsg.NewPtrApiVersionsRequest() // the answer is of version 0
+	_, resp := c.receive(old)
+	v := resp.(*kmsg.ApiVersionsResponse)
+	if v.ErrorCode != int16(wire.UnsupportedVersion) || len(v.ApiKeys) != 1 || v.ApiKeys[0].MaxVersion != 4 {
+		t.Fatalf("%+v", v)
+	}
+	req.Version = 4
+	if v := c.ask(req).(*kmsg.ApiVersionsResponse); len(v.ApiKeys) != 5 || v.ApiKeys[0].MinVersion != 0 {
+		t.Fatalf("%+v", v)
+	}
+	c.send(produceRequest(2, 1, nil))
+	c.closed()
+	eventually(t, "the reason is logged", func() bool { return log.has("Produce request of version 2") })
+}
+
+func TestStopLetsRequestsFinish(t *testing.T) {
+	b := &broker{produced: make(chan *wire.Request, 1)}
+	s, _ := serve(t, b, Limits{})
+	idle, c := dial(t, s, "PLAINTEXT"), dial(t, s, "PLAINTEXT")
+	idle.ask(metadataRequest("a"))
+	c.send(produceRequest(9, 1, []byte("abc")))
+	r := <-b.produced
+	stopped := make(chan struct{})
+	go func() { s.Stop(20 * time.Second); close(stopped) }()
+	idle.closed()
+	r.Reply(produceAnswer(r))
+	if _, resp := c.receive(produceRequest(9, 1, nil)); baseOffset(resp) != 3 {
+		t.Fatal("answer after stop")
+	}
+	c.closed()
+	<-stopped
+}
+
+func TestStopGivesUpAfterItsTime(t *testing.T) {
+	b := &broker{produced: make(chan *wire.Request, 1)}
+	s, _ := serve(t, b, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	c.send(produceRequest(9, 1, []byte("abc")))
+	r := <-b.produced
+	s.Stop(10 * time.Millisecond)
+	c.closed()
+	<-r.Done
+	r.Reply(produceAnswer(r))
+}
+
+type recorder struct {
+	mu     sync.Mutex
+	all    []Timing
+	opened int
+	closed int
+}
+
+func (r *recorder) Request(t *Timing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, *t)
+}
+
+func (r *recorder) ConnectionOpened(string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opened++
+}
+
+func (r *recorder) ConnectionClosed(string, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed++
+}
+
+func TestObserverHearsTheParts(t *testing.T) {
+	b := &broker{produced: make(chan *wire.Request, 1)}
+	rec := &recorder{}
+	s, err := New(Config{Listeners: []Listener{{Name: "L", Address: "127.0.0.1:0", Routes: b.routes()}}, Observer: rec})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s, "L")
+	c.ask(metadataRequest("a"))
+	c.send(produceRequest(9, 1, nil))
+	r := <-b.produced
+	pause := time.NewTimer(20 * time.Millisecond)
+	<-pause.C
+	r.Reply(produceAnswer(r))
+	c.receive(produceRequest(9, 1, nil))
+	s.Stop(time.Second)
+	if len(rec.all) != 2 || rec.opened != 1 || rec.closed != 1 {
+		t.Fatalf("%+v", rec)
+	}
+	m, p := rec.all[0], rec.all[1]
+	if m.Key != 3 || m.Version != 12 || m.Remote != 0 || m.ResponseBytes == 0 || m.RequestBytes == 0 || m.Total < m.Local {
+		t.Errorf("%+v", m)
+	}
+	if p.Key != 0 || p.Remote < 15*time.Millisecond || p.Total < p.Remote {
+		t.Errorf("%+v", p)
+	}
+}
