@@ -1,0 +1,284 @@
+// Package brokers starts a single broker, Weir or Apache Kafka, as a process of
+// its own on loopback ports, measures and stops it, so that the two can be
+// compared. It speaks no more of the protocol than it needs to see that the
+// broker answers.
+package brokers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/kafkadist"
+	"github.com/weir-stream/weir/internal/testkit/kwire"
+)
+
+// Config says which broker to run and where.
+type Config struct {
+	// Binary is the weir to run. Empty: Apache Kafka from Dist.
+	Binary string
+	Dist   *kafkadist.Dist
+	// Dir gets the settings, the logs and, under data, the log directory.
+	Dir string
+	// Props are put over the settings that a single node needs.
+	Props map[string]string
+	// Env is added to the process's environment.
+	Env []string
+	// Port is the first port to try; see FreePort.
+	Port int
+	// Heap is the JVM's memory, such as 512M. Empty: Kafka's own default of 1G.
+	Heap string
+}
+
+// Broker is a running broker. It is not safe for concurrent use.
+type Broker struct {
+	Config
+	Addr       string // host:port
+	Controller int    // port of the controller's listener
+	Ready      time.Duration
+	cmd        *exec.Cmd
+	exited     chan struct{}
+}
+
+// Name is "weir" or "apache".
+func (b *Broker) Name() string {
+	if b.Binary != "" {
+		return "weir"
+	}
+	return "apache"
+}
+
+// DataDir is the broker's log directory.
+func (b *Broker) DataDir() string { return filepath.Join(b.Dir, "data") }
+
+// PropsFile is the server.properties that the broker was started with.
+func (b *Broker) PropsFile() string { return filepath.Join(b.Dir, "server.properties") }
+
+// PID is the process id of the broker itself.
+func (b *Broker) PID() int { return b.cmd.Process.Pid }
+
+// FreePort returns the first port from start on at which nobody listens.
+func FreePort(start int) (int, error) {
+	for p := start; p < start+200; p++ {
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p))
+		if err != nil {
+			continue
+		}
+		return p, l.Close()
+	}
+	return 0, fmt.Errorf("no free port from %d to %d", start, start+199)
+}
+
+// Start formats the directory if it is empty, runs the broker and waits until
+// it answers. Ready is the time from the start of the process.
+func Start(ctx context.Context, c Config) (*Broker, error) {
+	b := &Broker{Config: c}
+	if err := b.prepare(); err != nil {
+		return nil, err
+	}
+	if b.Binary == "" {
+		if err := b.format(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return b, b.Run(ctx)
+}
+
+// prepare chooses ports and writes the settings.
+func (b *Broker) prepare() error {
+	if err := os.MkdirAll(filepath.Join(b.Dir, "logs"), 0o755); err != nil {
+		return err
+	}
+	if b.Port == 0 {
+		b.Port = 20800
+	}
+	port, err := FreePort(b.Port)
+	if err != nil {
+		return err
+	}
+	if b.Controller, err = FreePort(port + 1); err != nil {
+		return err
+	}
+	b.Port, b.Addr = port, "127.0.0.1:"+strconv.Itoa(port)
+	return b.writeProps()
+}
+
+func (b *Broker) writeProps() error {
+	props := map[string]string{
+		"process.roles":                                    "broker,controller",
+		"node.id":                                          "1",
+		"controller.quorum.voters":                         fmt.Sprintf("1@127.0.0.1:%d", b.Controller),
+		"listeners":                                        fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", b.Addr, b.Controller),
+		"advertised.listeners":                             "PLAINTEXT://" + b.Addr,
+		"controller.listener.names":                        "CONTROLLER",
+		"listener.security.protocol.map":                   "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"log.dirs":                                         b.DataDir(),
+		"offsets.topic.replication.factor":                 "1",
+		"transaction.state.log.replication.factor":         "1",
+		"transaction.state.log.min.isr":                    "1",
+		"share.coordinator.state.topic.replication.factor": "1",
+		"share.coordinator.state.topic.min.isr":            "1",
+		"group.initial.rebalance.delay.ms":                 "0",
+		"offsets.topic.num.partitions":                     "4",
+	}
+	maps.Copy(props, b.Props)
+	var out bytes.Buffer
+	for _, key := range slices.Sorted(maps.Keys(props)) {
+		fmt.Fprintf(&out, "%s=%s\n", key, props[key])
+	}
+	return os.WriteFile(b.PropsFile(), out.Bytes(), 0o644)
+}
+
+// format gives an empty directory a cluster id, as Kafka 4 wants it.
+func (b *Broker) format(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(b.DataDir(), "meta.properties")); err == nil {
+		return nil
+	}
+	out, err := b.Dist.Command(ctx, "kafka-storage", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("kafka-storage format: %w: %s", err, out)
+	}
+	return nil
+}
+
+// Run starts the process on the directory that is there, after Start and Stop
+// or Kill, and waits until it answers.
+func (b *Broker) Run(ctx context.Context) error {
+	if b.Binary != "" {
+		b.cmd = exec.Command(b.Binary, "kafka-server-start", b.PropsFile())
+	} else {
+		b.cmd = exec.Command(b.Dist.Bin("kafka-server-start"), b.PropsFile())
+		if b.Heap != "" {
+			b.cmd.Env = append(b.cmd.Env, "KAFKA_HEAP_OPTS=-Xmx"+b.Heap+" -Xms"+b.Heap)
+		}
+	}
+	logs := filepath.Join(b.Dir, "logs")
+	b.cmd.Env = append(append(os.Environ(), "LOG_DIR="+logs), append(b.cmd.Env, b.Env...)...)
+	out, err := os.OpenFile(b.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer out.Close() // the process has its own
+	b.cmd.Stdout, b.cmd.Stderr = out, out
+	begin := time.Now()
+	if err := b.cmd.Start(); err != nil {
+		return err
+	}
+	b.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait()
+		close(exited)
+	}(b.cmd, b.exited)
+	if err := b.waitReady(ctx); err != nil {
+		b.Kill()
+		return err
+	}
+	b.Ready = time.Since(begin)
+	return nil
+}
+
+// LogFile is what the process prints.
+func (b *Broker) LogFile() string { return filepath.Join(b.Dir, "logs", "server.out") }
+
+// waitReady polls until a Metadata answer names a broker and a controller.
+func (b *Broker) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	var last error
+	for {
+		if last = ask(b.Addr); last == nil {
+			return nil
+		}
+		select {
+		case <-b.exited:
+			return fmt.Errorf("%s ended before it was ready: %s\n%s", b.Name(), b.cmd.ProcessState, b.LogTail(20))
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w\n%s", b.Name(), last, b.LogTail(20))
+		case <-tick.C:
+		}
+	}
+}
+
+func ask(addr string) error {
+	c, err := kwire.Dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version, req.Topics = 9, []kmsg.MetadataRequestTopic{}
+	resp, err := c.Request(req)
+	if err != nil {
+		return err
+	}
+	if m := resp.(*kmsg.MetadataResponse); len(m.Brokers) == 0 || m.ControllerID < 0 {
+		return errors.New("no broker is registered yet")
+	}
+	return nil
+}
+
+// LogTail returns the last lines of what the process printed.
+func (b *Broker) LogTail(n int) string {
+	text, err := os.ReadFile(b.LogFile())
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// Stop sends SIGTERM and waits for the end.
+func (b *Broker) Stop() error {
+	if !b.Running() {
+		return nil
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	deadline := time.NewTimer(60 * time.Second)
+	defer deadline.Stop()
+	select {
+	case <-b.exited:
+		return nil
+	case <-deadline.C:
+		b.Kill()
+		return fmt.Errorf("%s did not end within a minute of SIGTERM\n%s", b.Name(), b.LogTail(20))
+	}
+}
+
+// Kill sends SIGKILL and waits for the end.
+func (b *Broker) Kill() {
+	if !b.Running() {
+		return
+	}
+	_ = b.cmd.Process.Kill()
+	<-b.exited
+}
+
+// Running says whether the process lives.
+func (b *Broker) Running() bool {
+	if b.cmd == nil || b.exited == nil {
+		return false
+	}
+	select {
+	case <-b.exited:
+		return false
+	default:
+		return true
+	}
+}
