@@ -15,7 +15,9 @@ func (b *Broker) handleAlterConfigs(r *wire.Request) {
 	errs := make([]error, len(req.Resources))
 	pass := kmsg.NewPtrAlterConfigsRequest()
 	pass.Version, pass.ValidateOnly = req.Version, req.ValidateOnly
-	twice := repeated(len(req.Resources), func(i int) configResource { return configResource{req.Resources[i].ResourceType, req.Resources[i].ResourceName} })
+	twice := repeated(len(req.Resources), func(i int) configResource {
+		return configResource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}
+	})
 	for i := range req.Resources {
 		if twice[i] {
 			errs[i] = failure(wire.InvalidRequest, "Each resource must appear at most once.")

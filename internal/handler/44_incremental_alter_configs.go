@@ -23,7 +23,9 @@ func (b *Broker) handleIncrementalAlterConfigs(r *wire.Request) {
 	done := make([]bool, len(req.Resources))
 	pass := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	pass.Version, pass.ValidateOnly = req.Version, req.ValidateOnly
-	twice := repeated(len(req.Resources), func(i int) configResource { return configResource{req.Resources[i].ResourceType, req.Resources[i].ResourceName} })
+	twice := repeated(len(req.Resources), func(i int) configResource {
+		return configResource{req.Resources[i].ResourceType, req.Resources[i].ResourceName}
+	})
 	for i := range req.Resources {
 		res := &req.Resources[i]
 		if twice[i] {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/clientmetrics"
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/coordinator/group"
@@ -21,6 +22,7 @@ import (
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -53,7 +55,11 @@ type Deps struct {
 	// Group owns the goroutines of requests that wait.
 	Group  *lifecycle.Group
 	Logger *slog.Logger
-	Now    func() time.Time
+	// Loggers are all loggers of the process, whose levels can be read and changed as settings.
+	Loggers *telemetry.Logs
+	// ClientMetrics takes the metrics that clients push; nil if they are to push none.
+	ClientMetrics *clientmetrics.Manager
+	Now           func() time.Time
 }
 
 // Broker answers the requests of a broker's listeners. Safe for concurrent use.

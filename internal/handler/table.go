@@ -4,7 +4,7 @@ import "github.com/weir-stream/weir/internal/wire"
 
 // Routes is the table of a broker's listeners. What is not in it is not advertised.
 func (b *Broker) Routes() []wire.Route {
-	return []wire.Route{
+	routes := []wire.Route{
 		{Key: 0, MinVersion: 3, MaxVersion: 13, ClaimFromZero: true, Pipelined: true, Handle: b.handleProduce},
 		{Key: 1, MinVersion: 4, MaxVersion: 18, Handle: b.handleFetch},
 		{Key: 2, MinVersion: 1, MaxVersion: 11, Handle: b.handleListOffsets},
@@ -24,19 +24,32 @@ func (b *Broker) Routes() []wire.Route {
 		{Key: 21, MinVersion: 0, MaxVersion: 2, Handle: b.handleDeleteRecords},
 		{Key: 22, MinVersion: 0, MaxVersion: 5, Handle: b.handleInitProducerID},
 		{Key: 23, MinVersion: 2, MaxVersion: 4, Handle: b.handleOffsetForLeaderEpoch},
+		{Key: 29, MinVersion: 1, MaxVersion: 3, Handle: b.handleDescribeACLs},
+		{Key: 32, MinVersion: 1, MaxVersion: 4, Handle: b.handleDescribeConfigs},
+		{Key: 33, MinVersion: 0, MaxVersion: 2, Handle: b.handleAlterConfigs},
 		{Key: 34, MinVersion: 1, MaxVersion: 2, Handle: b.handleAlterReplicaLogDirs},
 		{Key: 35, MinVersion: 1, MaxVersion: 5, Handle: b.handleDescribeLogDirs},
 		{Key: 37, MinVersion: 0, MaxVersion: 3, Handle: b.handleCreatePartitions},
 		{Key: 42, MinVersion: 0, MaxVersion: 3, Handle: b.handleDeleteGroups},
 		{Key: 43, MinVersion: 0, MaxVersion: 2, Handle: b.handleElectLeaders},
+		{Key: 44, MinVersion: 0, MaxVersion: 1, Handle: b.handleIncrementalAlterConfigs},
 		{Key: 45, MinVersion: 0, MaxVersion: 1, Handle: b.handleAlterPartitionReassignments},
 		{Key: 46, MinVersion: 0, MaxVersion: 0, Handle: b.handleListPartitionReassignments},
 		{Key: 47, MinVersion: 0, MaxVersion: 0, Handle: b.handleOffsetDelete},
+		{Key: 48, MinVersion: 0, MaxVersion: 1, Handle: b.handleDescribeClientQuotas},
+		{Key: 50, MinVersion: 0, MaxVersion: 0, Handle: b.handleDescribeUserScramCredentials},
 		{Key: 55, MinVersion: 0, MaxVersion: 2, Handle: b.handleDescribeQuorum},
 		{Key: 57, MinVersion: 0, MaxVersion: 2, Handle: b.handleUpdateFeatures},
 		{Key: 60, MinVersion: 0, MaxVersion: 2, Handle: b.handleDescribeCluster},
 		{Key: 61, MinVersion: 0, MaxVersion: 0, Handle: b.handleDescribeProducers},
 		{Key: 64, MinVersion: 0, MaxVersion: 0, Handle: b.handleUnregisterBroker},
+		{Key: 74, MinVersion: 0, MaxVersion: 1, Handle: b.handleListConfigResources},
 		{Key: 75, MinVersion: 0, MaxVersion: 0, Handle: b.handleDescribeTopicPartitions},
 	}
+	if b.ClientMetrics != nil {
+		routes = append(routes,
+			wire.Route{Key: 71, MinVersion: 0, MaxVersion: 0, Handle: b.handleGetTelemetrySubscriptions},
+			wire.Route{Key: 72, MinVersion: 0, MaxVersion: 0, Handle: b.handlePushTelemetry})
+	}
+	return routes
 }
