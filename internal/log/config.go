@@ -53,3 +53,24 @@ func DefaultConfig() Config {
 		MinCleanableDirtyRatio: 0.5, MaxCompactionLagMs: math.MaxInt64, DeleteRetentionMs: 24 * 3600 * 1000,
 	}
 }
+
+// compressionFor says whether a batch in the given codec must be compressed anew, and how.
+func (c *Config) compressionFor(from record.Codec) (record.Compression, bool) {
+	if c.CompressionType == "" || c.CompressionType == "producer" {
+		return record.Compression{}, false
+	}
+	to, err := record.ParseCodec(c.CompressionType)
+	if err != nil || to == from {
+		return record.Compression{}, false
+	}
+	level := 0
+	switch to {
+	case record.Gzip:
+		level = c.CompressionGzipLevel
+	case record.Lz4:
+		level = c.CompressionLz4Level
+	case record.Zstd:
+		level = c.CompressionZstdLevel
+	}
+	return record.Compression{Codec: to, Level: level}, true
+}

@@ -1,0 +1,163 @@
+package log
+
+import (
+	"math"
+	"slices"
+
+	"github.com/weir-stream/weir/internal/bufpool"
+	"github.com/weir-stream/weir/internal/record"
+	"github.com/weir-stream/weir/internal/vfs"
+)
+
+// loadProducers brings the producers' state into memory: the latest snapshot, and what was appended since. The caller
+// holds mu.
+func (l *Log) loadProducers() error {
+	if l.producers != nil {
+		return nil
+	}
+	if err := l.rebuildProducers(l.start.Load(), l.end.Load()); err != nil {
+		return l.storageError("load producers", err)
+	}
+	return nil
+}
+
+// rebuildProducers makes the producers' state as of end, from the latest usable snapshot between start and end and the
+// batches after it. Aborted transactions that are missing in a transaction index are added to it.
+func (l *Log) rebuildProducers(start, end int64) error {
+	s, from := l.latestSnapshot(start, end)
+	r := replay{log: l, state: s, from: from, end: end, txns: txnTracker{ongoing: s.openTxns()}}
+	if err := r.run(); err != nil {
+		return err
+	}
+	s.expire(l.env.nowMs(), l.env.producerExpirationMs.Load())
+	s.mapEnd = end
+	l.producers = s
+	r.txns.replicated(l.hw.Load())
+	l.tailMu.Lock()
+	l.txns = r.txns
+	l.firstUnstable.Store(l.txns.firstUnstable())
+	l.tailMu.Unlock()
+	return nil
+}
+
+// latestSnapshot reads the newest snapshot that is whole; others are set aside. Without one the state starts empty.
+func (l *Log) latestSnapshot(start, end int64) (*producerState, int64) {
+	for i := len(l.snapshots) - 1; i >= 0; i-- {
+		o := l.snapshots[i]
+		if o > end || o < start && o != l.segments()[0].base {
+			continue
+		}
+		s, err := readSnapshot(l.env.fs, l.snapshotPath(o), o)
+		if err == nil {
+			return s, o
+		}
+		l.env.logger.Warn("producer snapshot is not usable and set aside", "partition", l.tp.String(), "offset", o, "error", err)
+		if err := l.setAside(l.snapshotPath(o)); err != nil && !vfs.IsNotExist(err) {
+			l.env.logger.Warn("producer snapshot is not set aside", "partition", l.tp.String(), "error", err)
+		}
+		l.snapshots = slices.Delete(l.snapshots, i, i+1)
+	}
+	return &producerState{}, start
+}
+
+// replay takes the batches of [from, end) into a producers' state, by their headers, and by their records where they
+// are markers.
+type replay struct {
+	log       *Log
+	state     *producerState
+	from, end int64
+	txns      txnTracker
+}
+
+func (r *replay) run() error {
+	if r.from >= r.end {
+		return nil
+	}
+	segs := r.log.segments()
+	for i := segmentAt(segs, r.from); i < len(segs) && segs[i].base < r.end; i++ {
+		if err := r.segment(segs[i]); err != nil {
+			return err
+		}
+		if err := segs[i].writeTxns(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *replay) segment(seg *segment) error {
+	o, err := r.log.env.files.acquire(seg)
+	if err != nil {
+		return err
+	}
+	defer o.release()
+	pos := int64(0)
+	if r.from > seg.base {
+		v, err := seg.offsetView()
+		if err != nil {
+			return err
+		}
+		pos = v.floor(uint32(min(r.from-seg.base, math.MaxUint32)))
+	}
+	w := newHeaderWalk(o, pos, seg.size.Load())
+	defer w.close()
+	for {
+		h, pos, ok, err := w.next()
+		if err != nil || !ok {
+			return err
+		}
+		if h.LastOffset() < r.from || !h.HasProducerID() {
+			continue
+		}
+		if h.BaseOffset() >= r.end {
+			return nil
+		}
+		if err := r.batch(seg, o, h, pos); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *replay) batch(seg *segment, f vfs.File, h record.Batch, pos int64) error {
+	if h.IsControl() {
+		buf := bufpool.Get(h.Size())
+		defer buf.Release()
+		if err := readFull(f, buf.B, pos); err != nil {
+			return err
+		}
+		h = record.Batch(buf.B)
+	}
+	ev, changed, err := r.state.apply(h, OriginReplication)
+	if err != nil || !changed {
+		return err
+	}
+	if ev.last < 0 {
+		r.txns.begin(ev.producerID, ev.first)
+		return nil
+	}
+	stable := r.txns.end(ev)
+	if !ev.aborted {
+		return nil
+	}
+	known, err := seg.aborted()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(known, func(t abortedTxn) bool { return t.lastOffset == ev.last }) {
+		r.log.tailMu.Lock()
+		seg.newTxns = append(seg.newTxns, abortedTxn{ev.producerID, ev.first, ev.last, stable})
+		r.log.tailMu.Unlock()
+		seg.hasTxns.Store(true)
+	}
+	return nil
+}
+
+// expireProducers forgets producers that were silent for too long.
+func (l *Log) expireProducers(nowMs int64) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.producers == nil {
+		return 0 // on disk only; expired when loaded
+	}
+	return l.producers.expire(nowMs, l.env.producerExpirationMs.Load())
+}

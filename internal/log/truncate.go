@@ -1,0 +1,233 @@
+package log
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// TruncateTo cuts the log so that its end is at or below offset. What is cut off is gone for good.
+func (l *Log) TruncateTo(offset int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.writable(); err != nil {
+		return err
+	}
+	return l.truncateLocked(offset, l.env.nowMs())
+}
+
+func (l *Log) truncateLocked(offset, nowMs int64) error {
+	if offset < 0 {
+		return fmt.Errorf("%s: truncation to %d: %w", l.tp, offset, wire.OffsetOutOfRange)
+	}
+	if offset >= l.end.Load() {
+		// Nothing to cut, but epochs without records may lie above.
+		l.epochs.truncateTail(max(offset, l.end.Load()+1))
+		return nil
+	}
+	segs := l.segments()
+	if segs[0].base > offset {
+		return l.truncateFullyLocked(offset, offset, nowMs)
+	}
+	l.env.logger.Info("log is truncated", "partition", l.tp.String(), "offset", offset, "end", l.end.Load())
+	i := segmentAt(segs, offset)
+	seg := segs[i]
+	pos, end, err := l.cutPoint(seg, offset)
+	if err != nil {
+		return l.storageError("truncate", err)
+	}
+	// The watermarks come down before the bytes go, so that no new read is handed what is about to be cut.
+	l.lower(end)
+	l.segs.Store(ptr(slices.Clone(segs[:i+1])))
+	seg.size.Store(pos)
+	for _, s := range segs[i+1:] {
+		if err := l.removeNow(s); err != nil {
+			return l.storageError("truncate", err)
+		}
+	}
+	if err := l.cutSegment(seg, end, pos, nowMs); err != nil {
+		return l.storageError("truncate", err)
+	}
+	l.epochs.truncateTail(end)
+	l.dropSnapshots(func(o int64) bool { return o > end })
+	l.producers = nil
+	l.newFiles.Store(true)
+	if err := l.rebuildProducers(l.start.Load(), end); err != nil {
+		return l.storageError("load producers", err)
+	}
+	if err := l.writeEpochs(true); err != nil {
+		return l.storageError("write leader epochs", err)
+	}
+	return nil
+}
+
+// cutPoint is where the batch that holds offset starts, in the file and as an offset.
+func (l *Log) cutPoint(seg *segment, offset int64) (pos, end int64, err error) {
+	o, err := l.env.files.acquire(seg)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer o.release()
+	size := seg.size.Load()
+	if offset > seg.base {
+		if pos, _, err = l.translate(seg, o, offset, size); err != nil {
+			return 0, 0, err
+		}
+	}
+	if pos >= size {
+		return size, offset, nil
+	}
+	w := newHeaderWalk(o, pos, size)
+	defer w.close()
+	h, _, _, err := w.next()
+	if err != nil {
+		return 0, 0, err
+	}
+	return pos, min(h.BaseOffset(), offset), nil
+}
+
+// lower brings every offset of the log down to a new end.
+func (l *Log) lower(end int64) {
+	l.tailMu.Lock()
+	defer l.tailMu.Unlock()
+	l.truncations.Add(1)
+	l.marks.clear()
+	l.hwMark, l.lsoMark = mark{}, mark{}
+	l.end.Store(end)
+	l.flushed.Store(min(l.flushed.Load(), end))
+	l.start.Store(min(l.start.Load(), end))
+	if l.hw.Load() > end {
+		l.hw.Store(end)
+	}
+}
+
+// cutSegment cuts the active segment's files. The indexes are synced, so that after a power cut no entry of what was
+// there before can be taken for one of what is written next.
+func (l *Log) cutSegment(seg *segment, end, pos, nowMs int64) error {
+	if err := seg.loadIndexes(); err != nil {
+		return err
+	}
+	o, err := l.env.files.acquire(seg)
+	if err != nil {
+		return err
+	}
+	defer o.release()
+	if err := o.Truncate(pos); err != nil {
+		return err
+	}
+	relative := uint32(min(max(end-seg.base, 0), math.MaxUint32))
+	if err := seg.offsets.truncate(l.env.fs, seg.path(indexSuffix), relative); err != nil {
+		return err
+	}
+	if err := seg.truncateTimes(relative); err != nil {
+		return err
+	}
+	if err := seg.truncateTxns(end); err != nil {
+		return err
+	}
+	if pos == 0 {
+		seg.created, seg.firstBatch = nowMs, unknownTimestamp
+	}
+	seg.sinceIndex = 0
+	seg.maxTimestamp.Store(unknownTimestamp)
+	if err := seg.loadMaxTimestamp(); err != nil {
+		return err
+	}
+	seg.modified.Store(nowMs)
+	return seg.syncIndexes()
+}
+
+// truncateTimes drops the time index entries at or above the relative offset.
+func (s *segment) truncateTimes(relative uint32) error {
+	if err := s.times.write(s.log.env.fs, s.path(timeIndexSuffix)); err != nil {
+		return err
+	}
+	ents, err := s.allTimes()
+	if err != nil {
+		return err
+	}
+	for len(ents) > 0 && ents[len(ents)-1].relative >= relative {
+		ents = ents[:len(ents)-1]
+	}
+	s.times.reset(ents)
+	return truncateFile(s.log.env.fs, s.path(timeIndexSuffix), int64(len(ents))*timeEntrySize)
+}
+
+// truncateTxns drops the aborted transactions whose marker is at or above the new end.
+func (s *segment) truncateTxns(end int64) error {
+	if !s.hasTxns.Load() {
+		return nil
+	}
+	txns, err := s.aborted()
+	if err != nil {
+		return err
+	}
+	s.log.tailMu.Lock()
+	s.newTxns = nil
+	s.log.tailMu.Unlock()
+	keep := 0
+	for keep < len(txns) && txns[keep].lastOffset < end {
+		keep++
+	}
+	name := s.path(txnIndexSuffix)
+	if err := writeAt(s.log.env.fs, name, encodeTxnIndex(txns[:keep]), 0, false); err != nil {
+		return err
+	}
+	return truncateFile(s.log.env.fs, name, int64(keep)*abortedEntrySize)
+}
+
+// removeNow unlinks the files of a segment that is no longer in the list.
+func (l *Log) removeNow(s *segment) error {
+	l.env.files.drop(s)
+	for _, kind := range []string{logSuffix, indexSuffix, timeIndexSuffix, txnIndexSuffix} {
+		if err := removeIfThere(l.env.fs, s.path(kind)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TruncateFullyTo drops everything and starts over at offset.
+func (l *Log) TruncateFullyTo(offset int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.writable(); err != nil {
+		return err
+	}
+	return l.truncateFullyLocked(offset, offset, l.env.nowMs())
+}
+
+// truncateFullyLocked drops everything and makes an empty segment at base; records may be read from start on.
+func (l *Log) truncateFullyLocked(base, start, nowMs int64) error {
+	l.env.logger.Info("log starts over", "partition", l.tp.String(), "offset", base, "end", l.end.Load())
+	old := l.segments()
+	l.lower(min(base, l.end.Load()))
+	for _, s := range old {
+		s.size.Store(0)
+		if err := l.removeNow(s); err != nil {
+			return l.storageError("truncate", err)
+		}
+	}
+	l.dropSnapshots(func(int64) bool { return true })
+	seg, err := l.addSegment(base, nowMs)
+	if err != nil {
+		return l.storageError("create segment", err)
+	}
+	l.tailMu.Lock()
+	l.txns = txnTracker{}
+	l.firstUnstable.Store(math.MaxInt64)
+	l.start.Store(start)
+	l.end.Store(base)
+	l.hw.Store(start)
+	l.flushed.Store(min(base, l.flushed.Load()))
+	l.tailMu.Unlock()
+	l.segs.Store(&[]*segment{seg})
+	l.producers = &producerState{mapEnd: base}
+	l.epochs.truncateTail(0)
+	if err := l.writeEpochs(true); err != nil {
+		return l.storageError("write leader epochs", err)
+	}
+	return nil
+}
