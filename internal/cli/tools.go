@@ -46,7 +46,11 @@ func (t Tool) Run(ctx context.Context, env Env, args []string) int {
 // Tools is the table of all tools, in the order in which help lists them.
 func Tools() []Tool {
 	return []Tool{
+		{"kafka-broker-api-versions", newBrokerAPIVersionsTool},
+		{"kafka-cluster", newClusterTool},
 		{"kafka-dump-log", newDumpLog},
+		{"kafka-log-dirs", newLogDirsTool},
+		{"kafka-console-producer", newConsoleProducerTool},
 		{"kafka-topics", newTopicsTool},
 	}
 }

@@ -132,7 +132,7 @@ func ProducerOptions(p Properties, stderr io.Writer) ([]kgo.Opt, error) {
 		}
 		opts = append(opts, more...)
 	}
-	return append(opts, kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.AllowAutoTopicCreation()), nil
+	return append(opts, kgo.RecordPartitioner(kgo.UniformBytesPartitioner(16384, true, true, nil)), kgo.AllowAutoTopicCreation()), nil
 }
 
 func acksOptions(p Properties) ([]kgo.Opt, error) {

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-func (s *Set) argumentErrorf(format string, args ...any) error {
+// ArgumentErrorf is a refusal in the words of an Argparse set: synopsis and "prog: error: message"; exit code 1.
+func (s *Set) ArgumentErrorf(format string, args ...any) error {
 	return &ArgumentError{Set: s, Message: fmt.Sprintf(format, args...)}
 }
 
@@ -20,7 +21,7 @@ func (s *Set) parseArgparse(args []string) error {
 		case arg == "--":
 			for ; i < len(args); i++ {
 				if !s.takePositional(&positional, args[i]) {
-					return s.argumentErrorf("unrecognized arguments: '%s'", args[i])
+					return s.ArgumentErrorf("unrecognized arguments: '%s'", args[i])
 				}
 			}
 		case looksLikeFlag(arg):
@@ -32,7 +33,7 @@ func (s *Set) parseArgparse(args []string) error {
 		case len(s.subs) > 0:
 			return s.parseSub(arg, args[i:])
 		case !s.takePositional(&positional, arg):
-			return s.argumentErrorf("unrecognized arguments: '%s'", arg)
+			return s.ArgumentErrorf("unrecognized arguments: '%s'", arg)
 		}
 	}
 	return s.checkArgparse()
@@ -57,7 +58,7 @@ func (s *Set) parseSub(word string, args []string) error {
 			return sub.Parse(args)
 		}
 	}
-	return s.argumentErrorf("invalid choice: '%s' (choose from %s)", word, quoteList(s.subNames()))
+	return s.ArgumentErrorf("invalid choice: '%s' (choose from %s)", word, quoteList(s.subNames()))
 }
 
 func (s *Set) subNames() []string {
@@ -80,11 +81,11 @@ func (s *Set) argparseOption(arg string, following []string) (used int, err erro
 	}
 	switch {
 	case f == nil:
-		return 0, s.argumentErrorf("unrecognized arguments: '%s'", arg)
+		return 0, s.ArgumentErrorf("unrecognized arguments: '%s'", arg)
 	case f == s.help:
 		return 0, &HelpRequest{Set: s}
 	case f.removed != "":
-		return 0, s.argumentErrorf("%s was removed: %s", name, f.removed)
+		return 0, s.ArgumentErrorf("%s was removed: %s", name, f.removed)
 	}
 	f.present = true
 	switch {
@@ -100,7 +101,7 @@ func (s *Set) argparseOption(arg string, following []string) (used int, err erro
 		used++
 	}
 	if used == 0 && !f.optionalArg {
-		return 0, s.argumentErrorf("argument %s: expected %s", f.argparseNames(), map[bool]string{
+		return 0, s.ArgumentErrorf("argument %s: expected %s", f.argparseNames(), map[bool]string{
 			false: "one argument", true: "at least one argument"}[f.many])
 	}
 	return used, nil
@@ -110,11 +111,11 @@ func isNumber(s string) bool { return Float.accepts(s) }
 
 func (s *Set) addValue(f *Flag, v string) error {
 	if !f.Kind.accepts(v) {
-		return s.argumentErrorf("argument %s: could not convert '%s' to %s", f.argparseNames(), v,
+		return s.ArgumentErrorf("argument %s: could not convert '%s' to %s", f.argparseNames(), v,
 			map[Kind]string{Int: "Integer", Long: "Long", Float: "Double"}[f.Kind])
 	}
 	if len(f.Choices) > 0 && !slices.Contains(f.Choices, v) {
-		return s.argumentErrorf("argument %s: invalid choice: '%s' (choose from {%s})", f.argparseNames(), v, strings.Join(f.Choices, ","))
+		return s.ArgumentErrorf("argument %s: invalid choice: '%s' (choose from {%s})", f.argparseNames(), v, strings.Join(f.Choices, ","))
 	}
 	if !f.repeatable {
 		f.values = nil // the last one counts
@@ -128,7 +129,7 @@ func (s *Set) checkArgparse() error {
 		var seen *Flag
 		for _, f := range g.flags {
 			if f.present && seen != nil {
-				return s.argumentErrorf("argument %s: not allowed with argument %s", f.argparseNames(), seen.argparseNames())
+				return s.ArgumentErrorf("argument %s: not allowed with argument %s", f.argparseNames(), seen.argparseNames())
 			}
 			if f.present {
 				seen = f
@@ -137,7 +138,7 @@ func (s *Set) checkArgparse() error {
 	}
 	for _, f := range s.flags {
 		if f.Required && !f.present {
-			return s.argumentErrorf("argument %s is required", f.argparseNames())
+			return s.ArgumentErrorf("argument %s is required", f.argparseNames())
 		}
 	}
 	for _, g := range s.exclusive {
@@ -146,15 +147,15 @@ func (s *Set) checkArgparse() error {
 			for i, f := range g.flags {
 				names[i] = f.argparseNames()
 			}
-			return s.argumentErrorf("one of the arguments %s is required", strings.Join(names, " "))
+			return s.ArgumentErrorf("one of the arguments %s is required", strings.Join(names, " "))
 		}
 	}
 	if len(s.subs) > 0 && s.chosen == nil {
-		return s.argumentErrorf("too few arguments")
+		return s.ArgumentErrorf("too few arguments")
 	}
 	for _, f := range s.positional {
 		if !f.present && !f.optionalArg && f.Default == "" {
-			return s.argumentErrorf("too few arguments")
+			return s.ArgumentErrorf("too few arguments")
 		}
 	}
 	return nil
