@@ -72,14 +72,6 @@ var schemas = [...]*schema{
 		{min: 8, max: 10, kind: kindFixed, width: 1, nullMin: 32767, nullMax: -1, tagMin: 32767},    // IncludeClusterAuthorizedOperations
 		{min: 8, max: 32767, kind: kindFixed, width: 1, nullMin: 32767, nullMax: -1, tagMin: 32767}, // IncludeTopicAuthorizedOperations
 	}},
-	4: {name: "LeaderAndIsr", flexible: 32767, fields: []field{ // 8 bytes in memory
-	}},
-	5: {name: "StopReplica", flexible: 32767, fields: []field{ // 8 bytes in memory
-	}},
-	6: {name: "UpdateMetadata", flexible: 32767, fields: []field{ // 8 bytes in memory
-	}},
-	7: {name: "ControlledShutdown", flexible: 32767, fields: []field{ // 8 bytes in memory
-	}},
 	8: {name: "OffsetCommit", flexible: 8, fields: []field{ // 96 bytes in memory
 		{min: 0, max: 32767, kind: kindString, nullMin: 32767, nullMax: -1, tagMin: 32767},          // GroupId
 		{min: 1, max: 32767, kind: kindFixed, width: 4, nullMin: 32767, nullMax: -1, tagMin: 32767}, // GenerationIdOrMemberEpoch
