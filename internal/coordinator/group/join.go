@@ -208,6 +208,7 @@ func (m *machine) rejoinStatic(tx *coordinator.Tx, g *classicGroup, r *joinReque
 	why := "static member " + *r.instanceID + " comes back; client reason: " + r.reason
 	switch {
 	case g.is(stateStable) && g.selectProtocol() == g.protocolName():
+		g.computeSubscribed()
 		m.writeGroup(tx, g, nil)
 		tx.Then(func(_ *coordinator.Tx, err error) { m.staticWritten(g, mem, old, oldLeader, r, err) })
 	case g.is(stateStable) || g.is(stateCompletingRebalance):
@@ -228,6 +229,7 @@ func (m *machine) staticWritten(g *classicGroup, mem, old *member, oldLeader str
 		g.update(mem, old.protocols, old.rebalanceMs, old.sessionMs, nil)
 		m.sh.Cancel(&mem.session)
 		m.beat(g, g.replaceStatic(*r.instanceID, mem.id, old.id))
+		g.computeSubscribed()
 		reply(joinResult{code: errorCode(err), leader: oldLeader})
 		return
 	}

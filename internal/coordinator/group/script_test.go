@@ -33,6 +33,8 @@ type bench struct {
 	g    *lifecycle.Group
 	c    *Coordinator
 
+	started time.Time
+
 	mu    sync.Mutex
 	lines []string
 	uuids int
@@ -53,6 +55,7 @@ func (b *bench) start() {
 	b.g = lifecycle.New("test", quiet)
 	b.c = New(b.cfg, Deps{Partitions: &b.logs, PartitionCount: func() int32 { return 1 }, Group: b.g, Logger: quiet})
 	b.c.Elected(0, 1)
+	b.started = time.Now()
 	synctest.Wait()
 }
 
