@@ -46,6 +46,10 @@ func (t Tool) Run(ctx context.Context, env Env, args []string) int {
 // Tools is the table of all tools, in the order in which help lists them.
 func Tools() []Tool {
 	return []Tool{
+		{"kafka-server-start", newServerStart},
+		{"kafka-server-stop", newServerStop},
+		{"zookeeper-server-start", newZookeeperStart},
+		{"zookeeper-server-stop", newZookeeperStop},
 		{"kafka-broker-api-versions", newBrokerAPIVersionsTool},
 		{"kafka-cluster", newClusterTool},
 		{"kafka-dump-log", newDumpLog},
