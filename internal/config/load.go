@@ -205,3 +205,29 @@ func editDistance(a, b string, limit int) int {
 	}
 	return prev[len(b)]
 }
+
+// Errors takes apart what Load joined.
+func Errors(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// Explain is the text of an error with what is allowed, where Kafka's own sentence does not say it.
+func Explain(err error) string {
+	var e *Error
+	if !errors.As(err, &e) || e.Full != "" {
+		return err.Error()
+	}
+	base, _ := baseName(e.Key)
+	d := LookupBroker(base)
+	if d == nil || !strings.HasPrefix(e.Reason, "Not a number") && !strings.HasPrefix(e.Reason, "Value must") {
+		return err.Error()
+	}
+	kind := map[Type]string{Int: "a whole number", Short: "a whole number", Long: "a whole number", Double: "a number"}[d.Type]
+	if d.Valid == nil {
+		return err.Error() + "; allowed is " + kind
+	}
+	return err.Error() + "; allowed is " + kind + " in " + d.Valid.String()
+}

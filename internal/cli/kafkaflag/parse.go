@@ -20,7 +20,7 @@ func (s *Set) Parse(args []string) error {
 		return err
 	}
 	switch {
-	case s.help.present, len(args) == 0: // Kafka takes an empty command line for a call for help
+	case s.help.present, len(args) == 0 && !s.NoArguments: // Kafka takes an empty command line for a call for help
 		return &HelpRequest{Set: s}
 	case s.version.present:
 		return &VersionRequest{}
