@@ -59,6 +59,15 @@ func (tx *Tx) NumRecords() int {
 	return n
 }
 
+// Records are the records that the operation has appended.
+func (tx *Tx) Records() []Record {
+	var out []Record
+	for i := range tx.segs {
+		out = append(out, tx.segs[i].recs...)
+	}
+	return out
+}
+
 // Undo adds what takes back a change of the state, for the case that the records of this operation, or earlier ones
 // that it may have seen the effect of, are not committed. Undos run in reverse order.
 func (tx *Tx) Undo(f func()) {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,8 @@ type consumer struct {
 	name     string
 	instance *string
 	memberID string
+
+	hang atomic.Bool // falls silent once, for longer than a session
 
 	generation int32
 	owned      []int // nil when it knows that it owns nothing
@@ -250,7 +253,10 @@ func (c *consumer) ackedNow() [simPartitions]int64 {
 
 // poll processes, commits and beats until it must join again.
 func (c *consumer) poll() {
-	for i := 0; !c.over(); i++ {
+	for !c.over() {
+		if c.hang.CompareAndSwap(true, false) {
+			<-time.After(simSession + 5*time.Second)
+		}
 		if !c.commit() {
 			return
 		}
@@ -364,6 +370,8 @@ func (w *world) disturb(alive []*consumer, n int) []*consumer {
 		i := w.rand.IntN(len(alive))
 		w.remove(alive[i], w.rand.IntN(2) == 0)
 		return slices.Delete(alive, i, i+1)
+	case k == 9:
+		alive[w.rand.IntN(len(alive))].hang.Store(true)
 	case k == 6:
 		w.failOver()
 	case k == 7:
