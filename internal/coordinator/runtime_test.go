@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,8 +60,10 @@ type fixture struct {
 	logs memlog.Logs
 	g    *lifecycle.Group
 	rt   *coordinator.Runtime[*register]
-	out  []string
 	last *register
+
+	mu  sync.Mutex
+	out []string
 }
 
 // inBubble runs f with a runtime whose partition 0 is elected, in virtual time.
@@ -108,24 +111,32 @@ func (x *fixture) report(key, value string, err error) {
 	if err != nil {
 		s += " " + wire.CodeOf(err).Name()
 	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.out = append(x.out, s)
 }
 
 func (x *fixture) expect(want ...string) {
 	x.t.Helper()
 	synctest.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	if !slices.Equal(x.out, want) {
 		x.t.Fatalf("answers are %q, want %q", x.out, want)
 	}
 	x.out = nil
 }
 
+// values shows the state of the shard.
 func (x *fixture) values() string {
 	synctest.Wait()
 	var s []string
-	for k, v := range x.last.values {
-		s = append(s, k+"="+v)
-	}
+	x.rt.Run(0, func(_ *coordinator.Tx, m *register) {
+		for k, v := range m.values {
+			s = append(s, k+"="+v)
+		}
+	}, func(err error) { s = append(s, err.Error()) })
+	synctest.Wait()
 	slices.Sort(s)
 	return strings.Join(s, " ")
 }
@@ -205,10 +216,13 @@ func TestReloadedStateIsTheSame(t *testing.T) {
 		if !errors.Is(x.last.unloaded, wire.NotCoordinator) {
 			t.Fatalf("unloaded with %v", x.last.unloaded)
 		}
+		x.mu.Lock()
 		x.out = nil
+		x.mu.Unlock()
 		x.set("a", "1")
 		x.expect("a=1 NOT_COORDINATOR")
 		x.rt.Elected(0, 3)
+		synctest.Wait()
 		if after := x.values(); after != before {
 			t.Fatalf("state was %s and is %s", before, after)
 		}
