@@ -84,8 +84,11 @@ func (x *fixture) start() {
 	x.g = lifecycle.New("test", quiet)
 	x.rt = coordinator.NewRuntime(coordinator.Config{Topic: "t", Partitions: &x.logs, Group: x.g, Logger: quiet, LoadBufferBytes: 200},
 		func(sh *coordinator.Shard) *register {
-			x.last = &register{sh: sh, values: map[string]string{}}
-			return x.last
+			r := &register{sh: sh, values: map[string]string{}}
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.last = r
+			return r
 		})
 }
 
