@@ -1,0 +1,141 @@
+// Package node builds a node from its settings: log directories, metadata quorum and controller, replicas,
+// coordinators, handlers and listeners, and starts and stops them in the one order that is safe. It is the only room
+// that knows all the others; it decides nothing on its own.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-stream/weir/internal/clientmetrics"
+	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/controller"
+	"github.com/weir-stream/weir/internal/coordinator/group"
+	"github.com/weir-stream/weir/internal/handler"
+	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/quorum"
+	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/server"
+	"github.com/weir-stream/weir/internal/telemetry"
+	"github.com/weir-stream/weir/internal/uplink"
+)
+
+const (
+	offsetsTopic = "__consumer_offsets"
+	// stopGrace is how long requests in flight may take when the node stops.
+	stopGrace = 5 * time.Second
+	// leaveTimeout bounds the controlled shutdown.
+	leaveTimeout = 30 * time.Second
+)
+
+// Options is what a node is made of besides its settings.
+type Options struct {
+	Config  *config.Set
+	Logs    *telemetry.Logs     // nil: warnings and errors on standard error
+	Metrics *telemetry.Registry // nil: measured, but served nowhere
+	Version string
+}
+
+func (o *Options) fillDefaults() {
+	if o.Logs == nil {
+		o.Logs = telemetry.NewLogs(os.Stderr, slog.LevelWarn, false)
+	}
+	if o.Metrics == nil {
+		o.Metrics = telemetry.New(telemetry.Options{})
+	}
+}
+
+// Node is a running broker and controller. Make it with Start, end it with Stop. Safe for concurrent use.
+type Node struct {
+	id          int32
+	clusterID   string
+	incarnation [16]byte
+	opts        Options
+	logger      *slog.Logger
+	config      atomic.Pointer[config.Set]
+	image       atomic.Pointer[image.Image]
+
+	logGroup   *lifecycle.Group // background work of the log
+	metaGroup  *lifecycle.Group // quorum and controller
+	work       *lifecycle.Group // requests that wait, coordinators, heartbeats
+	logs       *log.Manager
+	replicas   *replica.Manager
+	quorum     *quorum.Quorum
+	controller *controller.Controller
+	uplink     *uplink.Broker
+	groups     *group.Coordinator
+	handlers   *handler.Broker
+	server     *server.Server
+
+	clientMetrics *clientmetrics.Manager // nil: off
+	ids           *uplink.ProducerIDs
+	metadataID    [16]byte // directory id of the metadata directory
+	assign        assignments
+	failed        chan error
+}
+
+// Run starts a node, serves until ctx ends or the node cannot go on, and stops it in order.
+func Run(ctx context.Context, opts Options) error {
+	n, err := Start(ctx, opts)
+	if err != nil {
+		return err
+	}
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-n.failed:
+	}
+	return errors.Join(failure, n.Stop())
+}
+
+// Failed delivers at most one error: why the node cannot go on and has to be stopped.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// Addr is the address that a listener is bound to, empty if there is no such listener.
+func (n *Node) Addr(listener string) string {
+	if a := n.server.Addr(listener); a != nil {
+		return a.String()
+	}
+	return ""
+}
+
+// ClusterID is the id of the cluster that the node belongs to.
+func (n *Node) ClusterID() string { return n.clusterID }
+
+// room is the logger of another room.
+func (n *Node) room(name string) *slog.Logger { return n.opts.Logs.Logger(name) }
+
+// fail tells whoever runs the node that it cannot go on.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default: // one reason is enough
+	}
+}
+
+// Stop ends the node in order: it leaves the cluster, lets requests finish, flushes the logs and marks the directories
+// as cleanly left. What it returns was not as it should be; the process may end all the same.
+func (n *Node) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := n.uplink.Shutdown(ctx); err != nil {
+		n.logger.Warn("controlled shutdown was cut short", "err", err)
+	}
+	n.server.Stop(stopGrace)
+	n.groups.Close()
+	n.work.Stop()
+	n.logGroup.Stop()
+	err := n.logs.Close(n.uplink.Epoch())
+	if err != nil {
+		err = fmt.Errorf("close logs: %w", err)
+	}
+	n.metaGroup.Stop()
+	return errors.Join(err, n.quorum.Close())
+}

@@ -1,0 +1,159 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-stream/weir/internal/config"
+)
+
+// settings makes the configuration of a node of its own with free ports.
+func settings(t *testing.T, dir string, lines ...string) *config.Set {
+	t.Helper()
+	text := append([]string{
+		"process.roles=broker,controller", "node.id=1", "controller.quorum.bootstrap.servers=127.0.0.1:9",
+		"listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0", "controller.listener.names=CONTROLLER",
+		"log.dirs=" + dir, "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
+	}, lines...)
+	props, err := config.ParseProperties([]byte(strings.Join(text, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _, err := config.Load(props, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func start(t *testing.T, cfg *config.Set) *Node {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	n, err := Start(ctx, Options{Config: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func client(t *testing.T, n *Node, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(n.Addr("PLAINTEXT")), kgo.AllowAutoTopicCreation()}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func produce(t *testing.T, c *kgo.Client, topic string, from, to int) {
+	t.Helper()
+	var rs []*kgo.Record
+	for i := from; i < to; i++ {
+		rs = append(rs, &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, "value %d", i)})
+	}
+	if err := c.ProduceSync(t.Context(), rs...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// consume reads n records and returns their values.
+func consume(t *testing.T, c *kgo.Client, n int) map[string]int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	got := map[string]int{}
+	for total := 0; total < n; {
+		fs := c.PollFetches(ctx)
+		if err := fs.Err(); err != nil {
+			t.Fatalf("after %d records: %v", total, err)
+		}
+		fs.EachRecord(func(r *kgo.Record) {
+			got[string(r.Value)]++
+			total++
+		})
+	}
+	return got
+}
+
+func TestProduceConsumeRestart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := settings(t, dir)
+	n := start(t, cfg)
+	produce(t, client(t, n), "orders", 0, 1000)
+	if got := consume(t, client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 1000); len(got) != 1000 {
+		t.Fatalf("%d different records", len(got))
+	}
+	cluster := n.ClusterID()
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, cfg)
+	defer n.Stop()
+	if n.ClusterID() != cluster {
+		t.Fatalf("cluster %s became %s", cluster, n.ClusterID())
+	}
+	produce(t, client(t, n), "orders", 1000, 1500)
+	if got := consume(t, client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 1500); len(got) != 1500 {
+		t.Fatalf("%d different records after the restart", len(got))
+	}
+}
+
+func TestGroupGoesOnAfterRestart(t *testing.T) {
+	cfg := settings(t, filepath.Join(t.TempDir(), "data"))
+	n := start(t, cfg)
+	produce(t, client(t, n), "orders", 0, 100)
+	g := client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	consume(t, g, 100)
+	if err := g.CommitUncommittedOffsets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	g.Close()
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, cfg)
+	defer n.Stop()
+	produce(t, client(t, n), "orders", 100, 150)
+	got := consume(t, client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 50)
+	if len(got) != 50 || got["value 100"] != 1 {
+		t.Fatalf("the group read %d records, not the 50 new ones", len(got))
+	}
+}
+
+func TestTopicsAndSettingsTakeEffect(t *testing.T) {
+	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
+	defer n.Stop()
+	c := client(t, n)
+	adm := kadm.NewClient(c)
+	small := "1000"
+	if _, err := adm.CreateTopic(t.Context(), 3, 1, map[string]*string{"max.message.bytes": &small}, "t"); err != nil {
+		t.Fatal(err)
+	}
+	big := &kgo.Record{Topic: "t", Value: make([]byte, 5000)}
+	if err := c.ProduceSync(t.Context(), big).FirstErr(); err == nil {
+		t.Fatal("a record above max.message.bytes was taken")
+	}
+	large := "100000"
+	if _, err := adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &large}}, "t"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: make([]byte, 5000)}).FirstErr(); err != nil {
+		t.Fatal("the raised max.message.bytes has no effect:", err)
+	}
+	if _, err := adm.DeleteTopic(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	topics, err := adm.ListTopics(t.Context(), "t")
+	if err != nil || topics.Has("t") {
+		t.Fatalf("the topic is still there: %v, %v", topics, err)
+	}
+}

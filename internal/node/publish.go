@@ -1,0 +1,160 @@
+package node
+
+import (
+	"strconv"
+
+	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/replica"
+)
+
+// publish brings the broker in line with a new image, in one fixed order: settings, since new logs are opened with
+// them; then replicas; then the coordinators that live on them. It is called by one goroutine at a time, before the
+// requests that caused the change are answered.
+func (n *Node) publish(img *image.Image, d *image.Delta) {
+	n.image.Store(img)
+	n.publishConfigs(img, d)
+	elections := n.publishReplicas(img, d)
+	for _, e := range elections {
+		if e.resigned {
+			n.groups.Resigned(e.partition, e.epoch)
+		}
+		if e.elected {
+			n.groups.Elected(e.partition, e.epoch)
+		}
+	}
+	n.publishDeletions(d)
+	n.sendAssignments()
+}
+
+// publishConfigs takes over dynamic settings of the broker and of topics.
+func (n *Node) publishConfigs(img *image.Image, d *image.Delta) {
+	brokerName := strconv.Itoa(int(n.id))
+	brokerChanged := false
+	topics := map[string]bool{}
+	for res := range d.Configs {
+		switch res.Type {
+		case image.BrokerConfig:
+			brokerChanged = brokerChanged || res.Name == "" || res.Name == brokerName
+		case image.TopicConfig:
+			topics[res.Name] = true
+		case image.ClientMetricsConfig:
+			if n.clientMetrics != nil {
+				n.clientMetrics.Update(res.Name, img.Config(image.ClientMetricsConfig, res.Name))
+			}
+		}
+	}
+	if brokerChanged {
+		next, bad := n.config.Load().WithDynamic(img.Config(image.BrokerConfig, ""), img.Config(image.BrokerConfig, brokerName))
+		for _, err := range bad {
+			n.logger.Warn("a dynamic setting in the metadata is not usable and was passed over", "err", err)
+		}
+		n.config.Store(next)
+		n.configChanged(next)
+		n.replicas.Each(func(r *replica.Replica) bool {
+			topics[r.Topic] = true
+			return true
+		})
+	}
+	for name := range topics {
+		n.configureTopic(img, name)
+	}
+}
+
+// configureTopic gives the replicas of a topic its present settings.
+func (n *Node) configureTopic(img *image.Image, name string) {
+	t := img.TopicByName(name)
+	if t == nil {
+		return
+	}
+	resolved := n.config.Load().Topic(img.Config(image.TopicConfig, name))
+	n.replicas.SetMinInSync(name, int32(resolved.MinInsyncReplicas))
+	lc := logConfig(resolved)
+	for i := range t.Partitions {
+		if l := n.logs.Get(log.TopicPartition{Topic: name, Partition: int32(i)}); l != nil {
+			l.SetConfig(lc)
+		}
+	}
+}
+
+// topicLogConfig is what the log manager asks for when it loads or makes a log.
+func (n *Node) topicLogConfig(topic string) log.Config {
+	var overrides map[string]string
+	if img := n.image.Load(); img != nil {
+		overrides = img.Config(image.TopicConfig, topic)
+	}
+	return logConfig(n.config.Load().Topic(overrides))
+}
+
+// election is a change of leadership of a partition with a coordinator on it.
+type election struct {
+	partition         int32
+	epoch             partition.LeaderEpoch
+	elected, resigned bool
+}
+
+// publishReplicas opens, changes and removes this broker's replicas.
+func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
+	var out []election
+	// Removed topics first: a topic made anew under the same name needs the directory.
+	for id, td := range d.Topics {
+		if td.New == nil {
+			for i, p := range td.Old.Partitions {
+				if p.HasReplica(n.id) {
+					out = n.applyChange(out, replica.Change{Topic: td.Old.Name, TopicID: id, Index: int32(i), Removed: true})
+				}
+			}
+		}
+	}
+	for id, td := range d.Topics {
+		if td.New == nil {
+			continue
+		}
+		minInSync := int32(n.config.Load().Topic(img.Config(image.TopicConfig, td.New.Name)).MinInsyncReplicas)
+		for _, i := range td.Changed {
+			p := td.New.Partition(i)
+			c := replica.Change{Topic: td.New.Name, TopicID: id, Index: i, MinInSync: minInSync}
+			if p.HasReplica(n.id) {
+				c.Role = partition.Role{Self: n.id, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR}
+				c.Directory = p.Directory(n.id)
+				if c.Directory == image.DirectoryUnassigned || c.Directory == image.DirectoryMigrating {
+					c.Directory = [16]byte{} // anywhere
+				}
+			} else if old := td.Old.Partition(i); old == nil || !old.HasReplica(n.id) {
+				continue
+			} else {
+				c.Removed = true
+			}
+			out = n.applyChange(out, c)
+			if !c.Removed && c.Directory == ([16]byte{}) {
+				n.noteAssignment(id, i, td.New.Name)
+			}
+		}
+	}
+	return out
+}
+
+func (n *Node) applyChange(out []election, c replica.Change) []election {
+	elected, resigned, err := n.replicas.Apply(c)
+	if err != nil {
+		n.logger.Error("replica is offline", "topic", c.Topic, "partition", c.Index, "err", err)
+	}
+	if (elected || resigned) && c.Topic == offsetsTopic {
+		out = append(out, election{partition: c.Index, epoch: c.Role.LeaderEpoch, elected: elected, resigned: resigned})
+	}
+	return out
+}
+
+// publishDeletions tells the coordinators which topics are gone, so that their committed offsets go too.
+func (n *Node) publishDeletions(d *image.Delta) {
+	var gone []*image.Topic
+	for _, td := range d.Topics {
+		if td.New == nil {
+			gone = append(gone, td.Old)
+		}
+	}
+	if len(gone) > 0 {
+		n.groups.TopicsDeleted(gone)
+	}
+}

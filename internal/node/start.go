@@ -1,0 +1,242 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/weir-stream/weir/internal/clientmetrics"
+	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/controller"
+	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/coordinator/group"
+	"github.com/weir-stream/weir/internal/handler"
+	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/node/format"
+	"github.com/weir-stream/weir/internal/quorum"
+	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/server"
+	"github.com/weir-stream/weir/internal/uplink"
+	"github.com/weir-stream/weir/internal/vfs"
+)
+
+// Start builds a node and returns when it serves. It writes nothing if the settings, the directories or the ports are
+// not usable.
+func Start(ctx context.Context, opts Options) (n *Node, err error) {
+	cfg := opts.Config
+	if err := probePorts(cfg.Node().Listeners); err != nil {
+		return nil, err
+	}
+	n = &Node{id: cfg.Node().ID, opts: opts, failed: make(chan error, 1)}
+	n.opts.fillDefaults()
+	n.logger = n.opts.Logs.Logger("node")
+	n.config.Store(cfg)
+	n.image.Store(image.Empty())
+	if _, err := rand.Read(n.incarnation[:]); err != nil {
+		return nil, fmt.Errorf("make an incarnation id: %w", err)
+	}
+	prepared, err := format.Prepare(vfs.OS(), cfg.Node(), time.Now(), n.logger)
+	if err != nil {
+		return nil, err
+	}
+	n.clusterID, n.metadataID = prepared.ClusterID, prepared.MetadataDirectoryID
+	n.logGroup, n.metaGroup, n.work = n.newGroup("log"), n.newGroup("metadata"), n.newGroup("node")
+	undo := []func(){n.work.Stop, n.logGroup.Stop, n.metaGroup.Stop}
+	defer func() {
+		if err != nil {
+			for i := range undo {
+				undo[i]()
+			}
+		}
+	}()
+	if err := n.openLogs(ctx); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = n.logs.Abandon() }) // the start has failed for another reason already
+	n.replicas = replica.New(replica.Config{NodeID: n.id, Logs: n.logs, Fsync: cfg.String("weir.durability") == "fsync", Logger: n.room("replica"), Metrics: n.opts.Metrics})
+	n.groups = group.New(groupConfig(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
+	if err := n.openMetadata(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = n.quorum.Close() })
+	if err := n.listen(); err != nil {
+		return nil, err
+	}
+	undo = append([]func(){func() { n.server.Stop(0) }}, undo...)
+	return n, n.join(ctx)
+}
+
+func (n *Node) newGroup(name string) *lifecycle.Group {
+	g := lifecycle.New(name, n.logger)
+	g.OnPanic(func(err error) { n.fail(err) })
+	return g
+}
+
+// probePorts finds a port that is taken before anything is written.
+func probePorts(ls []config.Listener) error {
+	for _, l := range ls {
+		if l.Port == 0 {
+			continue
+		}
+		ln, err := net.Listen("tcp", l.Address())
+		if err != nil {
+			return fmt.Errorf("listeners=%s: the address cannot be used: %w", l, err)
+		}
+		_ = ln.Close() // only asked whether it is free
+	}
+	return nil
+}
+
+func (n *Node) openLogs(ctx context.Context) error {
+	mc := logManagerConfig(n.config.Load())
+	mc.ClusterID, mc.Logger, mc.TopicConfig = n.clusterID, n.room("log"), n.topicLogConfig
+	mc.OnFlushed = func(l *log.Log) { n.replicas.OnFlushed(l) }
+	mc.OnDirFailure = n.directoryFailed
+	var err error
+	if n.logs, err = log.OpenManager(mc); err != nil {
+		return err
+	}
+	return n.logs.Load(ctx)
+}
+
+// openMetadata loads the metadata, which calls publish with all there is, and starts quorum and controller.
+func (n *Node) openMetadata(bootstrap controller.Bootstrap) error {
+	cfg := n.config.Load()
+	n.controller = controller.New(controller.Config{
+		NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Settings: n.config.Load, OnImage: n.publish,
+		Endpoints: endpoints(cfg.Node().AdvertisedController), Bootstrap: bootstrap, Log: n.room("controller"),
+	})
+	var err error
+	n.quorum, err = quorum.Open(quorum.Config{
+		FS: vfs.OS(), Dir: cfg.Node().MetadataDir, NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Listener: n.controller,
+		SegmentBytes: cfg.Long("metadata.log.segment.bytes"), SegmentAge: cfg.Millis("metadata.log.segment.ms"),
+		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
+		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
+		RetentionBytes:   cfg.Long("metadata.max.retention.bytes"), RetentionAge: cfg.Millis("metadata.max.retention.ms"),
+		Log: n.room("quorum"),
+	})
+	if err != nil {
+		return err
+	}
+	n.controller.Start(n.metaGroup, n.quorum)
+	n.quorum.Start(n.metaGroup)
+	return nil
+}
+
+// listen builds the handlers and binds the listeners, without accepting yet.
+func (n *Node) listen() error {
+	cfg := n.config.Load()
+	if cfg.Bool("weir.client.telemetry") {
+		n.clientMetrics = clientmetrics.New(clientmetrics.Options{
+			MaxInstances: cfg.Int("weir.client.telemetry.max.instances"), MaxBytes: cfg.Int("telemetry.max.bytes"),
+		}, n.opts.Metrics)
+		for _, name := range n.image.Load().ConfigNames(image.ClientMetricsConfig) {
+			n.clientMetrics.Update(name, n.image.Load().Config(image.ClientMetricsConfig, name))
+		}
+	}
+	n.handlers = handler.New(handler.Deps{
+		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
+		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: authz.AllowAll{}, Features: image.SupportedFeatures(),
+		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
+	})
+	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail}
+	for _, l := range cfg.Node().Listeners {
+		routes := n.handlers.Routes()
+		if l.Controller {
+			routes = n.handlers.ControllerRoutes()
+		}
+		sc.Listeners = append(sc.Listeners, server.Listener{
+			Name: l.Name, SecurityProtocol: l.Protocol, Address: l.Address(), Routes: routes,
+			Privileged:      l.Controller || l.Name == cfg.Node().InterBroker,
+			SendBufferBytes: cfg.Int("socket.send.buffer.bytes"), ReceiveBufferBytes: cfg.Int("socket.receive.buffer.bytes"),
+		})
+	}
+	var err error
+	if n.server, err = server.New(sc); err != nil {
+		return err
+	}
+	return n.server.Listen()
+}
+
+// join makes the broker a member of the cluster and opens the doors.
+func (n *Node) join(ctx context.Context) error {
+	cfg := n.config.Load()
+	var rack *string
+	if r := cfg.Node().Rack; r != "" {
+		rack = &r
+	}
+	n.uplink = uplink.NewBroker(uplink.Config{
+		Channel: n.controller, BrokerID: n.id, ClusterID: n.clusterID, IncarnationID: n.incarnation,
+		Endpoints: n.boundEndpoints(), Rack: rack, Directories: n.onlineDirectories(), Features: image.SupportedFeatures(),
+		PreviousEpoch: n.logs.PreviousBrokerEpoch(), HeartbeatInterval: cfg.Millis("broker.heartbeat.interval.ms"),
+		Offset: func() int64 { return n.image.Load().Offset() }, Log: n.room("uplink"),
+	})
+	n.ids = uplink.NewProducerIDs(n.uplink)
+	if _, err := n.uplink.Register(ctx); err != nil {
+		return err
+	}
+	n.setAsideStrays()
+	n.logs.Start(n.logGroup)
+	if err := n.server.Start(); err != nil {
+		return err
+	}
+	n.uplink.Start(n.work)
+	if err := n.uplink.Unfence(ctx); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	return nil
+}
+
+// lateIDs hands out producer ids once the broker is registered; before that no listener is open.
+type lateIDs struct{ n *Node }
+
+func (l lateIDs) Next(ctx context.Context) (int64, error) { return l.n.ids.Next(ctx) }
+
+// boundEndpoints are the advertised listeners, with the ports that the system chose where the settings leave them
+// open.
+func (n *Node) boundEndpoints() []image.Endpoint {
+	out := endpoints(n.config.Load().Node().Advertised)
+	for i := range out {
+		if out[i].Port == 0 {
+			if a, ok := n.server.Addr(out[i].Name).(*net.TCPAddr); ok {
+				out[i].Port = uint16(a.Port)
+			}
+		}
+	}
+	return out
+}
+
+var securityProtocols = map[string]int16{config.Plaintext: 0, config.SSL: 1, config.SASLPlaintext: 2, config.SASLSSL: 3}
+
+func endpoints(ls []config.Listener) []image.Endpoint {
+	out := make([]image.Endpoint, 0, len(ls))
+	for _, l := range ls {
+		out = append(out, image.Endpoint{Name: l.Name, Host: l.Host, Port: uint16(l.Port), SecurityProtocol: securityProtocols[l.Protocol]})
+	}
+	return out
+}
+
+// partitions lets the coordinators find their partitions among the replicas.
+type partitions struct{ m *replica.Manager }
+
+func (p partitions) Partition(topic string, index int32) (coordinator.Partition, int32, error) {
+	o, epoch, err := p.m.Owned(topic, index)
+	if err != nil {
+		return nil, -1, err
+	}
+	return o, epoch, nil
+}
+
+// offsetsPartitions is the number of partitions of the offsets topic, or what it will be made with.
+func (n *Node) offsetsPartitions() int32 {
+	if t := n.image.Load().TopicByName(offsetsTopic); t != nil {
+		return int32(len(t.Partitions))
+	}
+	return int32(n.config.Load().Int("offsets.topic.num.partitions"))
+}
