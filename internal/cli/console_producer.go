@@ -178,7 +178,7 @@ func loadClientProperties(file, pairs *kafkaflag.Flag) (client.Properties, error
 			return nil, err
 		}
 	}
-	kvs, err := kafkaflag.KeyValues(pairs.Values(), false)
+	kvs, err := kafkaflag.KeyValues(pairs.Values(), true)
 	if err != nil {
 		return nil, client.IllegalArgument(err.Error())
 	}

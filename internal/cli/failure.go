@@ -14,6 +14,9 @@ import (
 // failed ends a tool that has printed its failure already.
 var failed = &kafkaflag.ExitError{Code: 1}
 
+// interrupted ends a tool that was stopped from the keyboard, with the code that shells expect.
+var interrupted = &kafkaflag.ExitError{Code: 130}
+
 // throw prints an error as Kafka's tools print an exception that ends them: the message, then the first line of the
 // stack trace. Errors of kafkaflag pass, they are printed by its Report.
 func throw(env Env, err error) error {

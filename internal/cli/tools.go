@@ -48,12 +48,16 @@ func Tools() []Tool {
 	return []Tool{
 		{"kafka-server-start", newServerStart},
 		{"kafka-server-stop", newServerStop},
+		{"kafka-storage", newStorageTool},
 		{"zookeeper-server-start", newZookeeperStart},
 		{"zookeeper-server-stop", newZookeeperStop},
 		{"kafka-broker-api-versions", newBrokerAPIVersionsTool},
 		{"kafka-cluster", newClusterTool},
 		{"kafka-dump-log", newDumpLog},
 		{"kafka-log-dirs", newLogDirsTool},
+		{"kafka-consumer-perf-test", newConsumerPerfTool},
+		{"kafka-producer-perf-test", newProducerPerfTool},
+		{"kafka-console-consumer", newConsoleConsumerTool},
 		{"kafka-console-producer", newConsoleProducerTool},
 		{"kafka-topics", newTopicsTool},
 	}
