@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -468,6 +469,63 @@ func BenchmarkValidate(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// The shape of perf tools: no keys, no headers.
+func BenchmarkValidateValues(b *testing.B) {
+	for _, valueSize := range []int{10, 100, 1000} {
+		var w Builder
+		w.Reset(NewCompression(None), 0)
+		for i := range 64 << 10 / valueSize {
+			w.Append(1_700_000_000_000+int64(i/10), nil, make([]byte, valueSize))
+		}
+		batch := build(b, &w)
+		b.Run(fmt.Sprintf("%dB", valueSize), func(b *testing.B) {
+			b.SetBytes(int64(len(batch)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := Validate(batch, client); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(w.NumRecords()), "ns/record")
+		})
+	}
+}
+
+// plain may leave a record to fields, but never see it differently.
+func TestShortcutAgreesWithTheFullCheck(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	agreed := 0
+	for range 300_000 {
+		body := []byte{0}
+		body = AppendVarint(body, rng.Int64N(1<<uint(1+rng.IntN(24)))-20)
+		n := rng.Int32N(1 << uint(1+rng.IntN(20)))
+		body = AppendVarint(body, int64(n))
+		for range 2 {
+			size := rng.IntN(1<<uint(rng.IntN(9))) - rng.IntN(2)
+			body = AppendVarint(body, int64(size))
+			body = append(body, make([]byte, max(size, 0))...)
+		}
+		body = AppendVarint(body, int64(max(rng.IntN(20)-18, 0)))
+		for range rng.IntN(3) { // damage
+			body[rng.IntN(len(body))] = byte(rng.Uint32() >> uint(rng.IntN(3)))
+		}
+		p := append(AppendVarint(nil, int64(len(body))), body...)
+		size, delta, nullKey := plain(p, n)
+		if size == 0 {
+			continue
+		}
+		var w walk
+		wantDelta, wantNull, what := w.fields(body, n)
+		if what != "" || size != len(p) || delta != wantDelta || nullKey != wantNull {
+			t.Fatalf("%x: size %d delta %d null %v; full check: %q delta %d null %v", p, size, delta, nullKey, what, wantDelta, wantNull)
+		}
+		agreed++
+	}
+	if agreed < 10_000 {
+		t.Fatalf("the shortcut was taken %d times", agreed)
 	}
 }
 

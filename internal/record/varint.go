@@ -11,6 +11,7 @@ func uvarint32(p []byte, i int) (uint32, int) {
 	return uvarint32Slow(p, i)
 }
 
+//go:noinline
 func uvarint32Slow(p []byte, i int) (uint32, int) {
 	var v uint32
 	for k := 0; k < 5; k++ {

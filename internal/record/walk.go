@@ -13,9 +13,8 @@ type walk struct {
 	info   *Info
 
 	baseTimestamp int64
-	fixed         bool // the batch says LogAppendTime: all records have the maximum timestamp
-	now           int64
-	lowest        int64
+	deltaMask     int64 // 0 if the batch says LogAppendTime: all records then have the maximum timestamp
+	lowest        int64 // the window of timestamps; the widest if they are not checked
 	highest       int64
 	checkTime     bool
 	refuseType    bool // every record is refused: a producer may not set LogAppendTime
@@ -23,15 +22,16 @@ type walk struct {
 }
 
 func newWalk(b Batch, l *Limits, info *Info) walk {
-	w := walk{limits: l, info: info, baseTimestamp: b.BaseTimestamp()}
+	w := walk{limits: l, info: info, baseTimestamp: b.BaseTimestamp(), deltaMask: -1, lowest: -1 << 63, highest: 1<<63 - 1}
 	if b.TimestampType() == LogAppendTime {
-		w.fixed, w.baseTimestamp = true, b.MaxTimestamp()
+		w.deltaMask, w.baseTimestamp = 0, b.MaxTimestamp()
 	}
 	if l.FromClient {
-		w.checkTime = l.TimestampType == CreateTime
 		w.refuseType = b.TimestampType() == LogAppendTime
-		w.lowest = saturatingAdd(l.NowMs, -l.BeforeMaxMs)
-		w.highest = saturatingAdd(l.NowMs, l.AfterMaxMs)
+		if w.checkTime = l.TimestampType == CreateTime; w.checkTime {
+			w.lowest = saturatingAdd(l.NowMs, -l.BeforeMaxMs)
+			w.highest = saturatingAdd(l.NowMs, l.AfterMaxMs)
+		}
 	}
 	info.MaxTimestamp = NoTimestamp
 	return w
@@ -50,31 +50,36 @@ func saturatingAdd(a, b int64) int64 {
 
 // record takes in what is known of a record once its structure was checked.
 func (w *walk) record(delta int64, nullKey bool) {
-	ts := w.baseTimestamp
-	if !w.fixed {
-		ts += delta
-	}
+	ts := w.baseTimestamp + delta&w.deltaMask
 	if ts > w.info.MaxTimestamp {
 		w.info.MaxTimestamp = ts
 		w.info.MaxTimestampDelta = w.index
 	}
-	if nullKey && w.limits.KeysRequired {
+	if nullKey && w.limits.KeysRequired || ts < w.lowest || ts > w.highest || w.refuseType {
+		w.judge(ts, nullKey)
+	}
+	w.index++
+}
+
+// judge decides on a record that may have to be refused.
+func (w *walk) judge(ts int64, nullKey bool) {
+	switch {
+	case nullKey && w.limits.KeysRequired:
 		w.info.refuse(w.index, false, func() string {
 			return "Compacted topic cannot accept message without key in topic partition " + w.limits.Partition + "."
 		})
-	} else if w.checkTime && ts != NoTimestamp {
+	case w.checkTime && ts != NoTimestamp:
 		if ts < w.lowest || ts > w.highest {
 			w.info.refuse(w.index, true, func() string {
 				return fmt.Sprintf("Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]",
 					ts, w.index, w.lowest, w.highest)
 			})
 		}
-	} else if w.refuseType {
+	case w.refuseType:
 		w.info.refuse(w.index, true, func() string {
 			return "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime."
 		})
 	}
-	w.index++
 }
 
 func (w *walk) malformed(what string) error {
@@ -100,6 +105,11 @@ const (
 func (w *walk) bytes(p []byte, count int32) error {
 	i := 0
 	for n := int32(0); n < count; n++ {
+		if size, delta, nullKey := plain(p[i:], n); size > 0 {
+			w.record(delta, nullKey)
+			i += size
+			continue
+		}
 		u, j := uvarint32(p, i)
 		if j < 0 {
 			return w.malformed(badLength)
@@ -120,6 +130,81 @@ func (w *walk) bytes(p []byte, count int32) error {
 		return w.malformed(badTooMany)
 	}
 	return nil
+}
+
+// plain checks record n at the start of p if it has the shape of most: lengths below 8 KiB, deltas of at most three
+// bytes, no headers. It returns the record's size, or 0 if it is of another shape or wrong: then fields decides.
+func plain(p []byte, n int32) (size int, delta int64, nullKey bool) {
+	if len(p) < 2 {
+		return 0, 0, false
+	}
+	u, k := uint32(p[0]), 1
+	if u >= 0x80 {
+		if p[1] >= 0x80 {
+			return 0, 0, false
+		}
+		u, k = u&0x7f|uint32(p[1])<<7, 2
+	}
+	size = k + int(u>>1)
+	if u&1 != 0 || size > len(p) || size < k+12 {
+		return 0, 0, false
+	}
+	r := p[k:size] // at least 12 bytes, which is as far as everything up to the key's length can reach
+	t, i := uint64(r[1]), 2
+	if t >= 0x80 {
+		t, i = t&0x7f|uint64(r[2]&0x7f)<<7, 3
+		if r[2] >= 0x80 {
+			if r[3] >= 0x80 {
+				return 0, 0, false
+			}
+			t, i = t|uint64(r[3])<<14, 4
+		}
+	}
+	switch want := uint32(n) << 1; {
+	case want < 1<<7:
+		if r[i] != byte(want) {
+			return 0, 0, false
+		}
+		i++
+	case want < 1<<14:
+		if r[i] != byte(want)|0x80 || r[i+1] != byte(want>>7) {
+			return 0, 0, false
+		}
+		i += 2
+	case want < 1<<21:
+		if r[i] != byte(want)|0x80 || r[i+1] != byte(want>>7)|0x80 || r[i+2] != byte(want>>14) {
+			return 0, 0, false
+		}
+		i += 3
+	default:
+		return 0, 0, false
+	}
+	nullKey = r[i] == 1
+	for range 2 { // key and value
+		if i+2 > len(r) {
+			return 0, 0, false
+		}
+		u = uint32(r[i])
+		i++
+		if u == 1 { // null
+			continue
+		}
+		if u >= 0x80 {
+			if r[i] >= 0x80 {
+				return 0, 0, false
+			}
+			u = u&0x7f | uint32(r[i])<<7
+			i++
+		}
+		if u&1 != 0 {
+			return 0, 0, false
+		}
+		i += int(u >> 1)
+	}
+	if i != len(r)-1 || r[i] != 0 {
+		return 0, 0, false
+	}
+	return size, unzigzag64(t), nullKey
 }
 
 // fields checks one record after its length. It returns what is wrong, or "".
