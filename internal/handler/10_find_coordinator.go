@@ -43,6 +43,10 @@ func (b *Broker) handleFindCoordinator(r *wire.Request) {
 		c := b.findCoordinator(r, img, req.CoordinatorType, key)
 		if r.Version < 4 {
 			resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Host, resp.Port = c.ErrorCode, c.ErrorMessage, c.NodeID, c.Host, c.Port
+			if c.ErrorCode == 0 {
+				none := wire.None.Name() // as Kafka says it here
+				resp.ErrorMessage = &none
+			}
 			break
 		}
 		resp.Coordinators = append(resp.Coordinators, c)
@@ -53,7 +57,7 @@ func (b *Broker) handleFindCoordinator(r *wire.Request) {
 // findCoordinator answers for one key.
 func (b *Broker) findCoordinator(r *wire.Request, img *image.Image, kind int8, key string) kmsg.FindCoordinatorResponseCoordinator {
 	c := kmsg.NewFindCoordinatorResponseCoordinator()
-	c.Key, c.NodeID, c.Port = key, -1, -1
+	c.Key, c.NodeID, c.Port, c.ErrorMessage = key, -1, -1, new(string)
 	fail := func(code wire.Code, message string) kmsg.FindCoordinatorResponseCoordinator {
 		c.ErrorCode = int16(code)
 		if message != "" {

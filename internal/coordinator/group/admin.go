@@ -79,11 +79,6 @@ func (c *Coordinator) Describe(ids []string, reply func([]Description)) {
 	g := newGather(len(ids), func() { reply(out) })
 	for i, id := range ids {
 		id = strings.Clone(id)
-		if id == "" {
-			out[i] = Description{Code: wire.InvalidGroupId}
-			g.done()
-			continue
-		}
 		c.run(id, func(_ *coordinator.Tx, m *machine) {
 			out[i] = m.describe(id)
 			g.done()

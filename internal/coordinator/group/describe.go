@@ -61,12 +61,15 @@ func (m *machine) describe(id string) Description {
 	return d
 }
 
+// classicType is the type of the groups that are served here.
+const classicType = "classic"
+
 // Listing is one group as ListGroups shows it.
 type Listing struct {
 	Group        string
 	ProtocolType string
 	State        string
-	Type         string // Classic, Consumer, Share or Streams
+	Type         string // classic, consumer, share or streams
 }
 
 // filter is the filter of a ListGroups: lower-case names, empty for no filter.
@@ -86,7 +89,7 @@ func newFilter(states, types []string) filter {
 
 func (f filter) takes(l Listing) bool {
 	return (len(f.states) == 0 || slices.Contains(f.states, strings.ToLower(l.State))) &&
-		(len(f.types) == 0 || slices.Contains(f.types, strings.ToLower(l.Type)))
+		(len(f.types) == 0 || slices.Contains(f.types, l.Type))
 }
 
 func (m *machine) list(f filter) []Listing {
@@ -98,11 +101,11 @@ func (m *machine) list(f filter) []Listing {
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.groups)) {
 		g := m.groups[id]
-		add(Listing{id, g.protocolType, g.state.String(), "Classic"})
+		add(Listing{id, g.protocolType, g.state.String(), classicType})
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.foreign)) {
 		f := m.foreign[id]
-		add(Listing{id, strings.ToLower(f.kind), f.state(), f.kind})
+		add(Listing{id, f.kind, f.state(), f.kind})
 	}
 	return out
 }
@@ -122,11 +125,11 @@ func (m *machine) infos() []Info {
 	out := make([]Info, 0, len(m.groups)+len(m.foreign))
 	for _, id := range slices.Sorted(maps.Keys(m.groups)) {
 		g := m.groups[id]
-		out = append(out, Info{id, "Classic", g.state.String(), g.protocolType, g.generation, len(g.members), m.fetchAll(id)})
+		out = append(out, Info{id, classicType, g.state.String(), g.protocolType, g.generation, len(g.members), m.fetchAll(id)})
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.foreign)) {
 		f := m.foreign[id]
-		out = append(out, Info{id, f.kind, f.state(), strings.ToLower(f.kind), 0, len(f.members), m.fetchAll(id)})
+		out = append(out, Info{id, f.kind, f.state(), f.kind, 0, len(f.members), m.fetchAll(id)})
 	}
 	return out
 }

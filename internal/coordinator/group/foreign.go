@@ -6,7 +6,7 @@ import (
 
 // foreignGroup is a group of a protocol that is not served, found in the log of an Apache Kafka broker.
 type foreignGroup struct {
-	kind    string              // Consumer, Share or Streams
+	kind    string              // consumer, share or streams
 	members map[string]struct{} // ids
 	exists  bool                // its own record is there
 }
@@ -23,17 +23,17 @@ func (f *foreignGroup) state() string {
 func (m *machine) replayForeign(key coordrecord.Key, tombstone bool) {
 	switch k := key.(type) {
 	case *coordrecord.ConsumerGroupMetadataKey:
-		m.foreignExists(k.GroupID, "Consumer", tombstone)
+		m.foreignExists(k.GroupID, "consumer", tombstone)
 	case *coordrecord.ShareGroupMetadataKey:
-		m.foreignExists(k.GroupID, "Share", tombstone)
+		m.foreignExists(k.GroupID, "share", tombstone)
 	case *coordrecord.StreamsGroupMetadataKey:
-		m.foreignExists(k.GroupID, "Streams", tombstone)
+		m.foreignExists(k.GroupID, "streams", tombstone)
 	case *coordrecord.ConsumerGroupMemberMetadataKey:
-		m.foreignMember(k.GroupID, k.MemberID, "Consumer", tombstone)
+		m.foreignMember(k.GroupID, k.MemberID, "consumer", tombstone)
 	case *coordrecord.ShareGroupMemberMetadataKey:
-		m.foreignMember(k.GroupID, k.MemberID, "Share", tombstone)
+		m.foreignMember(k.GroupID, k.MemberID, "share", tombstone)
 	case *coordrecord.StreamsGroupMemberMetadataKey:
-		m.foreignMember(k.GroupID, k.MemberID, "Streams", tombstone)
+		m.foreignMember(k.GroupID, k.MemberID, "streams", tombstone)
 	}
 }
 

@@ -54,7 +54,7 @@ func FuzzReplay(f *testing.F) {
 		}
 		a, b := m.infos(), again.infos()
 		for i := range a {
-			if a[i].Type == "Classic" && (a[i].Group != b[i].Group || a[i].Generation != b[i].Generation || offsetsLine(a[i].Offsets) != offsetsLine(b[i].Offsets)) {
+			if a[i].Type == classicType && (a[i].Group != b[i].Group || a[i].Generation != b[i].Generation || offsetsLine(a[i].Offsets) != offsetsLine(b[i].Offsets)) {
 				t.Fatalf("%+v came back as %+v", a[i], b[i])
 			}
 		}

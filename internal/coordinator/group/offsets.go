@@ -218,7 +218,7 @@ func (m *machine) metadataTooLarge(s string) bool {
 func (m *machine) groupForCommit(r *Commit) (*classicGroup, error) {
 	if f := m.foreign[r.Group]; f != nil {
 		switch {
-		case f.kind != "Consumer":
+		case f.kind != "consumer":
 			return nil, wire.GroupIdNotFound
 		case r.Generation >= 0 || r.MemberID != "" || len(f.members) > 0:
 			return nil, wire.UnknownMemberId

@@ -53,6 +53,21 @@ type waiting struct {
 	done      func(int64, error)
 }
 
+// Load puts batches into an empty log as they are, offsets included: a segment of another broker.
+func (l *Log) Load(segment []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for b, err := range record.Split(segment) {
+		if err != nil {
+			return err
+		}
+		l.batches = append(l.batches, b)
+		l.next = b.NextOffset()
+		l.hw = l.next
+	}
+	return nil
+}
+
 // Hold keeps appends from being committed until Release or Fail.
 func (l *Log) Hold() {
 	l.mu.Lock()
