@@ -21,6 +21,8 @@ type RequestContext struct {
 	ClientID   string
 	ClientHost netip.Addr
 	Listener   string
+	// MayDescribeConfigs says whether CreateTopics may tell the topic's settings; nil: always.
+	MayDescribeConfigs func(topic string) bool
 	// Received is when the request came in; zero: now.
 	Received time.Time
 }

@@ -104,3 +104,28 @@ func (v MetadataVersion) EpochBumpOnShrink() bool { return v < 12 }
 
 // CordonedDirectories reports whether brokers can cordon log directories.
 func (v MetadataVersion) CordonedDirectories() bool { return v >= 30 }
+
+// SupportedFeatures is what this build can do of each feature, by name.
+func SupportedFeatures() []FeatureRange {
+	return []FeatureRange{
+		{Name: FeatureELR, Min: 0, Max: 1},
+		{Name: FeatureGroup, Min: 0, Max: 0},
+		{Name: FeatureKRaft, Min: 0, Max: 1},
+		{Name: FeatureMetadata, Min: int16(MinMetadataVersion), Max: int16(MaxMetadataVersion)},
+		{Name: FeatureShare, Min: 0, Max: 0},
+		{Name: FeatureStreams, Min: 0, Max: 0},
+		{Name: FeatureTransaction, Min: 0, Max: 0},
+	}
+}
+
+// EffectiveFeatures is what clients are told of finalized features, by name: never more than this build can do. Levels
+// that an imported cluster finalized beyond that stay in the metadata untouched.
+func (i *Image) EffectiveFeatures() []FeatureRange {
+	var out []FeatureRange
+	for _, s := range SupportedFeatures() {
+		if level := min(i.features[s.Name], s.Max); level > 0 {
+			out = append(out, FeatureRange{Name: s.Name, Min: level, Max: level})
+		}
+	}
+	return out
+}

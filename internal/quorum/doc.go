@@ -50,6 +50,10 @@ type Config struct {
 	// RaftLogBytes is when Raft's own log is cut; 0 means 8 MiB.
 	RaftLogBytes int64
 
+	// OnFault is called, from any goroutine and perhaps more than once, when the disk failed or the state cannot be
+	// right: nothing is committed from then on, and the process should end.
+	OnFault func(error)
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default
 }

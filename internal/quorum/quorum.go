@@ -74,7 +74,6 @@ type Quorum struct {
 	settled point // what was applied before the last group
 	lastCut uint64
 	group   *lifecycle.Group
-	fatal   func(error)
 }
 
 // raftIDOf is the id of a voter in Raft: from its directory id if voters are known by it, else from its node id.
@@ -266,7 +265,7 @@ func (q *Quorum) replay(b record.Batch) error {
 
 // noteControl keeps what the control records say of the quorum itself.
 func (q *Quorum) noteControl(b record.Batch) error {
-	for m, err := range ControlRecords(b) {
+	for m, err := range mr.ControlRecords(b) {
 		if err != nil {
 			return err
 		}
@@ -283,10 +282,9 @@ func (q *Quorum) noteControl(b record.Batch) error {
 	return nil
 }
 
-// Start runs the quorum in g and campaigns at once, being the only voter. fatal is called, once or more, when the
-// disk failed or the state cannot be right: nothing is committed from then on.
-func (q *Quorum) Start(g *lifecycle.Group, fatal func(error)) {
-	q.group, q.fatal = g, fatal
+// Start runs the quorum in g and campaigns at once, being the only voter.
+func (q *Quorum) Start(g *lifecycle.Group) {
+	q.group = g
 	g.Go("quorum-append", q.runAppend)
 	g.Go("quorum-apply", q.runApply)
 	g.Go("quorum", q.run)
@@ -356,6 +354,14 @@ func (q *Quorum) propose(batch record.Batch) {
 	q.signal()
 }
 
+// fault ends this node's part in the quorum: nothing is committed from then on.
+func (q *Quorum) fault(err error) {
+	q.log.Error("the metadata quorum has failed", "error", err)
+	if q.cfg.OnFault != nil {
+		q.cfg.OnFault(err)
+	}
+}
+
 func (q *Quorum) signal() {
 	select {
 	case q.wake <- struct{}{}:
@@ -373,7 +379,7 @@ func (q *Quorum) step(ms []*pb.Message) {
 // run is the loop that owns the RawNode. It never waits for a disk.
 func (q *Quorum) run(ctx context.Context) {
 	if err := q.node.Campaign(); err != nil {
-		q.fatal(fmt.Errorf("metadata quorum: campaign: %w", err))
+		q.fault(fmt.Errorf("metadata quorum: campaign: %w", err))
 		return
 	}
 	for {

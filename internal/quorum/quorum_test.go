@@ -66,12 +66,12 @@ func (r *recorder) Commit(batches []record.Batch) error {
 		if b.BaseOffset() != r.last+1 {
 			return fmt.Errorf("batch at %d after %d", b.BaseOffset(), r.last)
 		}
-		for v, err := range Records(b) {
+		for v, err := range mr.Records(b) {
 			if err := r.add(v, err); err != nil {
 				return err
 			}
 		}
-		for m, err := range ControlRecords(b) {
+		for m, err := range mr.ControlRecords(b) {
 			if err != nil {
 				return err
 			}
@@ -157,13 +157,13 @@ type running struct {
 func start(t *testing.T, cfg Config) *running {
 	t.Helper()
 	rec := newRecorder()
-	cfg.Listener = rec
+	cfg.Listener, cfg.OnFault = rec, rec.fail
 	q, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := lifecycle.New("test", slog.New(slog.DiscardHandler))
-	q.Start(g, rec.fail)
+	q.Start(g)
 	rec.until(t, "leadership", func() bool { return rec.leads != 0 })
 	return &running{q, rec, g}
 }

@@ -53,73 +53,15 @@ type Snapshot struct {
 	batches []record.Batch
 }
 
-// Records yields the metadata records. The first error ends the walk; one that wraps metarecord.ErrUnsupported comes
-// with the record that is not understood, and the walk may go on.
+// Records yields the metadata records, with the errors of metarecord.Records.
 func (s *Snapshot) Records() iter.Seq2[mr.Versioned, error] {
 	return func(yield func(mr.Versioned, error) bool) {
 		for _, b := range s.batches {
-			if b.IsControl() {
-				continue
+			for v, err := range mr.Records(b) {
+				if !yield(v, err) || err != nil && !errors.Is(err, mr.ErrUnsupported) {
+					return
+				}
 			}
-			if !eachRecord(b, yield) {
-				return
-			}
-		}
-	}
-}
-
-// eachRecord yields the metadata records of a data batch; false ends the walk.
-func eachRecord(b record.Batch, yield func(mr.Versioned, error) bool) bool {
-	it := b.Records(0)
-	defer it.Close()
-	for it.Next() {
-		v, err := mr.DecodeFrame(it.Record().Value)
-		if err != nil {
-			err = fmt.Errorf("offset %d: %w", it.Record().Offset, err)
-		}
-		if !yield(v, err) || err != nil && !errors.Is(err, mr.ErrUnsupported) {
-			return false
-		}
-	}
-	if err := it.Close(); err != nil {
-		yield(mr.Versioned{}, fmt.Errorf("batch at offset %d: %w", b.BaseOffset(), err))
-		return false
-	}
-	return true
-}
-
-// Records yields the metadata records of a batch, none for a control batch. Errors are those of Snapshot.Records.
-func Records(b record.Batch) iter.Seq2[mr.Versioned, error] {
-	return func(yield func(mr.Versioned, error) bool) {
-		if !b.IsControl() {
-			eachRecord(b, yield)
-		}
-	}
-}
-
-// ControlRecords yields the control records of a batch that this build knows, none for a data batch.
-func ControlRecords(b record.Batch) iter.Seq2[mr.Message, error] {
-	return func(yield func(mr.Message, error) bool) {
-		if !b.IsControl() {
-			return
-		}
-		it := b.Records(0)
-		defer it.Close()
-		for it.Next() {
-			t, err := record.ParseControlKey(it.Record().Key)
-			if err == nil && t == record.ControlUnknown {
-				continue
-			}
-			var m mr.Message
-			if err == nil {
-				m, err = mr.DecodeControl(t, it.Record().Value)
-			}
-			if !yield(m, err) || err != nil {
-				return
-			}
-		}
-		if err := it.Close(); err != nil {
-			yield(nil, err)
 		}
 	}
 }
@@ -143,7 +85,7 @@ func ReadSnapshot(fsys vfs.FS, path string) (*Snapshot, error) {
 		if err != nil {
 			return nil, fmt.Errorf("snapshot %s: %w: %w", path, ErrDamaged, err)
 		}
-		for m, err := range ControlRecords(batch) {
+		for m, err := range mr.ControlRecords(batch) {
 			if err != nil {
 				return nil, fmt.Errorf("snapshot %s: %w: %w", path, ErrDamaged, err)
 			}

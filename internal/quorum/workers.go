@@ -93,7 +93,7 @@ func (q *Quorum) runAppend(ctx context.Context) {
 		q.raftBytes.Store(q.raft.size)
 		if err != nil {
 			if ctx.Err() == nil {
-				q.fatal(fmt.Errorf("metadata quorum: %w", err))
+				q.fault(fmt.Errorf("metadata quorum: %w", err))
 			}
 			return
 		}
@@ -185,7 +185,7 @@ func (q *Quorum) runApply(ctx context.Context) {
 			err = q.maintain()
 		}
 		if err != nil {
-			q.fatal(fmt.Errorf("metadata quorum: %w", err))
+			q.fault(fmt.Errorf("metadata quorum: %w", err))
 			return
 		}
 	}

@@ -1,0 +1,160 @@
+package controller
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/image"
+	mr "github.com/weir-stream/weir/internal/metarecord"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// alterReassignments answers AlterPartitionReassignments v0 and v1 (KIP-455, 860).
+func (c *Controller) alterReassignments(_ RequestContext, req *kmsg.AlterPartitionAssignmentsRequest) (decision, error) {
+	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
+	allow := req.Version < 1 || req.AllowReplicationFactorChange
+	resp.AllowReplicationFactorChange = allow
+	var records []mr.Versioned
+	for _, t := range req.Topics {
+		out := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+		out.Topic = t.Topic
+		for _, p := range t.Partitions {
+			result := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
+			result.Partition = p.Partition
+			record, err := c.reassignOne(t.Topic, p, allow)
+			result.ErrorCode, result.ErrorMessage = errorFields(err)
+			if record != nil {
+				records = append(records, mr.At(record, c.state.MetadataVersion().PartitionChangeRecord()))
+			}
+			out.Partitions = append(out.Partitions, result)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return decision{answer: resp, records: records, canSplit: true}, nil
+}
+
+func (c *Controller) reassignOne(name string, in kmsg.AlterPartitionAssignmentsRequestTopicPartition, allow bool) (*mr.PartitionChangeRecord, error) {
+	t := c.state.TopicByName(name)
+	if t == nil {
+		return nil, refuse(wire.UnknownTopicOrPartition, "Unable to find a topic named %s.", name)
+	}
+	p := t.Partition(in.Partition)
+	if p == nil {
+		return nil, refuse(wire.UnknownTopicOrPartition, "Unable to find partition %s:%d.", name, in.Partition)
+	}
+	if in.Replicas == nil {
+		return c.cancelReassignment(t, in.Partition, p)
+	}
+	if err := c.checkManual(in.Replicas, -1); err != nil {
+		return nil, err
+	}
+	current := without(p.Replicas, p.Adding...) // what it was before the reassignment that may be running
+	if !allow && len(in.Replicas) != len(current) {
+		return nil, refuse(wire.InvalidReplicationFactor, "The replication factor is changed from %d to %d", len(current), len(in.Replicas))
+	}
+	ch := c.changeOf(t, in.Partition, p)
+	ch.removing = without(current, in.Replicas...)
+	ch.adding = without(in.Replicas, current...)
+	ch.replicas = append(slices.Clone(in.Replicas), ch.removing...)
+	ch.isr = without(p.ISR, without(p.Replicas, ch.replicas...)...)
+	if len(ch.isr) == 0 && !ch.elr {
+		ch.isr = p.ISR
+	}
+	return ch.build(), nil
+}
+
+// cancelReassignment takes back what was added and keeps what was to go.
+func (c *Controller) cancelReassignment(t *image.Topic, index int32, p *image.Partition) (*mr.PartitionChangeRecord, error) {
+	if !p.Reassigning() {
+		return nil, plain(wire.NoReassignmentInProgress)
+	}
+	ch := c.changeOf(t, index, p)
+	ch.replicas, ch.isr = without(p.Replicas, p.Adding...), without(p.ISR, p.Adding...)
+	ch.removing, ch.adding = []int32{}, []int32{}
+	if len(ch.isr) == 0 {
+		if !c.uncleanAllowed(t.Name) {
+			return nil, refuse(wire.InvalidReplicaAssignment, "Unable to revert partition assignment for %s:%d because it would require an unclean leader election.", t.Name, index)
+		}
+		ch.election = electUnclean
+	}
+	return ch.build(), nil
+}
+
+// listReassignments answers ListPartitionReassignments v0.
+func (c *Controller) listReassignments(_ RequestContext, req *kmsg.ListPartitionReassignmentsRequest) (decision, error) {
+	resp := req.ResponseKind().(*kmsg.ListPartitionReassignmentsResponse)
+	add := func(t *image.Topic, indexes []int32) {
+		out := kmsg.NewListPartitionReassignmentsResponseTopic()
+		for _, i := range indexes {
+			p := t.Partition(i)
+			if p == nil || !p.Reassigning() {
+				continue
+			}
+			entry := kmsg.NewListPartitionReassignmentsResponseTopicPartition()
+			entry.Partition, entry.Replicas, entry.AddingReplicas, entry.RemovingReplicas = i, p.Replicas, p.Adding, p.Removing
+			out.Partitions = append(out.Partitions, entry)
+		}
+		if len(out.Partitions) > 0 {
+			out.Topic = t.Name
+			resp.Topics = append(resp.Topics, out)
+		}
+	}
+	if req.Topics == nil {
+		for _, t := range c.state.SortedTopics() {
+			all := make([]int32, len(t.Partitions))
+			for i := range all {
+				all[i] = int32(i)
+			}
+			add(t, all)
+		}
+	}
+	for _, t := range req.Topics {
+		if topic := c.state.TopicByName(t.Topic); topic != nil {
+			add(topic, t.Partitions)
+		}
+	}
+	return decision{answer: resp}, nil
+}
+
+// describeQuorum answers DescribeQuorum v0 to v2 (KIP-595, 836, 853).
+func (c *Controller) describeQuorum(_ RequestContext, req *kmsg.DescribeQuorumRequest) (decision, error) {
+	resp := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
+	st := c.q.Status()
+	for _, t := range req.Topics {
+		out := kmsg.NewDescribeQuorumResponseTopic()
+		out.Topic = t.Topic
+		for _, p := range t.Partitions {
+			entry := kmsg.NewDescribeQuorumResponseTopicPartition()
+			entry.Partition = p.Partition
+			if t.Topic != metadataTopic || p.Partition != 0 {
+				entry.ErrorCode = int16(wire.UnknownTopicOrPartition)
+				out.Partitions = append(out.Partitions, entry)
+				continue
+			}
+			entry.LeaderID, entry.LeaderEpoch, entry.HighWatermark = st.LeaderID, st.LeaderEpoch, st.HighWatermark
+			now := c.cfg.Now().UnixMilli()
+			voter := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
+			voter.ReplicaID, voter.LogEndOffset = st.VoterID, st.LogEndOffset
+			voter.LastFetchTimestamp, voter.LastCaughtUpTimestamp = now, now
+			if st.KRaftVersion > 0 {
+				voter.ReplicaDirectoryID = st.VoterDirID
+			}
+			entry.CurrentVoters = append(entry.CurrentVoters, voter)
+			entry.Observers = []kmsg.DescribeQuorumResponseTopicPartitionReplicaState{}
+			out.Partitions = append(out.Partitions, entry)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	if req.Version >= 2 {
+		node := kmsg.NewDescribeQuorumResponseNode()
+		node.NodeID = st.VoterID
+		for _, e := range st.Endpoints {
+			l := kmsg.NewDescribeQuorumResponseNodeListener()
+			l.Name, l.Host, l.Port = e.Name, e.Host, e.Port
+			node.Listeners = append(node.Listeners, l)
+		}
+		resp.Nodes = append(resp.Nodes, node)
+	}
+	return decision{answer: resp}, nil
+}
