@@ -6,33 +6,37 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// ErrorAnswer is the answer to r that says nothing but code: in the answer's own error code if it has one, and in an
-// entry for each topic, partition, group or resource that the request names. It is for requests that fail as a whole:
-// an unexpected error, a coordinator that is not ready, a lack of rights to the API. It may be called for any API
-// and version; where the answer has no place for an error it is empty (Kafka then closes the connection).
+// ErrorAnswer is the answer to r that says nothing but code: see ErrorResponse. It is nil for Produce with acks=0.
 func ErrorAnswer(r *Request, code Code) Response {
 	if r.Produce != nil {
 		return produceError(r, code)
 	}
-	if r.Key == 1 {
-		return fetchError(r, code)
-	}
-	resp := r.Body.ResponseKind()
-	resp.SetVersion(r.Version)
-	switch req := r.Body.(type) {
+	return ErrorResponse(r.Body, code, "")
+}
+
+// ErrorResponse is the answer to a request that failed as a whole: code (and message, where there is room for one) in
+// the answer's own error if it has one, and in an entry for each topic, partition, group or resource that the request
+// names. An empty message is left at what the version has as default. It may be called for any API and version; where
+// the answer has no place for an error it is empty.
+func ErrorResponse(req kmsg.Request, code Code, message string) kmsg.Response {
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
+	m := mirroring{code, message}
+	switch req := req.(type) {
+	case *kmsg.FetchRequest:
+		fetchError(req, resp.(*kmsg.FetchResponse), code)
 	case *kmsg.AlterReplicaLogDirsRequest:
 		for i := range req.Dirs {
 			moved := resp.(*kmsg.AlterReplicaLogDirsResponse)
 			var one kmsg.AlterReplicaLogDirsResponse
-			mirror(reflect.ValueOf(req.Dirs[i]), reflect.ValueOf(&one).Elem(), code)
+			m.fill(reflect.ValueOf(req.Dirs[i]), reflect.ValueOf(&one).Elem())
 			moved.Topics = append(moved.Topics, one.Topics...)
 		}
-		return resp
 	case *kmsg.AlterUserSCRAMCredentialsRequest:
-		scramErrors(req, resp.(*kmsg.AlterUserSCRAMCredentialsResponse), code)
-		return resp
+		scramErrors(req, resp.(*kmsg.AlterUserSCRAMCredentialsResponse), m)
+	default:
+		m.fill(reflect.ValueOf(req).Elem(), reflect.ValueOf(resp).Elem())
 	}
-	mirror(reflect.ValueOf(r.Body).Elem(), reflect.ValueOf(resp).Elem(), code)
 	return resp
 }
 
@@ -55,26 +59,29 @@ func produceError(r *Request, code Code) Response {
 	return resp
 }
 
-func fetchError(r *Request, code Code) Response {
-	resp := &FetchResponse{Version: r.Version, ErrorCode: code}
-	if r.Version >= 13 {
-		return resp // Kafka names no partitions there
+// fetchError names the partitions up to version 12; later ones have only the answer's own code, as in Kafka.
+func fetchError(req *kmsg.FetchRequest, resp *kmsg.FetchResponse, code Code) {
+	resp.ErrorCode = int16(code)
+	if req.Version >= 13 {
+		return
 	}
-	for _, t := range r.Body.(*kmsg.FetchRequest).Topics {
-		ft := FetchTopic{Name: t.Topic, ID: t.TopicID}
+	for _, t := range req.Topics {
+		rt := kmsg.NewFetchResponseTopic()
+		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
-			ft.Partitions = append(ft.Partitions, FetchPartition{Index: p.Partition, ErrorCode: code, HighWatermark: -1,
-				LastStableOffset: -1, LogStartOffset: -1, PreferredReadReplica: -1})
+			rp := kmsg.NewFetchResponseTopicPartition()
+			rp.Partition, rp.ErrorCode, rp.HighWatermark, rp.RecordBatches = p.Partition, int16(code), -1, []byte{}
+			rt.Partitions = append(rt.Partitions, rp)
 		}
-		resp.Topics = append(resp.Topics, ft)
+		resp.Topics = append(resp.Topics, rt)
 	}
-	return resp
 }
 
-func scramErrors(req *kmsg.AlterUserSCRAMCredentialsRequest, resp *kmsg.AlterUserSCRAMCredentialsResponse, code Code) {
+func scramErrors(req *kmsg.AlterUserSCRAMCredentialsRequest, resp *kmsg.AlterUserSCRAMCredentialsResponse, m mirroring) {
 	add := func(user string) {
 		r := kmsg.NewAlterUserSCRAMCredentialsResponseResult()
-		r.User, r.ErrorCode = user, int16(code)
+		m.fill(reflect.Value{}, reflect.ValueOf(&r).Elem())
+		r.User = user
 		resp.Results = append(resp.Results, r)
 	}
 	for _, d := range req.Deletions {
@@ -101,19 +108,28 @@ var lists = map[string][]string{
 	"Directories":           {"Directories"},
 }
 
-// mirror sets error codes in an answer and builds the entries that carry them.
-func mirror(req, resp reflect.Value, code Code) {
+// mirroring sets errors in an answer and builds the entries that carry them.
+type mirroring struct {
+	code    Code
+	message string
+}
+
+func (m mirroring) fill(req, resp reflect.Value) {
 	for i := range resp.NumField() {
 		f := resp.Type().Field(i)
 		switch {
 		case f.Name == "ErrorCode":
-			resp.Field(i).SetInt(int64(code))
+			resp.Field(i).SetInt(int64(m.code))
+		case f.Name == "ErrorMessage":
+			if m.message != "" {
+				assign(reflect.ValueOf(m.message), resp.Field(i))
+			}
 		case f.Type.Kind() == reflect.Slice && carriesError(f.Type.Elem()):
 			if list := counterpart(req, f.Name); list.IsValid() {
-				mirrorList(list, resp.Field(i), code)
+				m.list(list, resp.Field(i))
 			}
 		case f.Type.Kind() == reflect.Struct && f.IsExported() && f.Name != "UnknownTags":
-			mirror(req, resp.Field(i), code)
+			m.fill(req, resp.Field(i))
 		}
 	}
 }
@@ -149,13 +165,13 @@ func counterpart(req reflect.Value, name string) reflect.Value {
 	return found
 }
 
-func mirrorList(req, resp reflect.Value, code Code) {
+func (m mirroring) list(req, resp reflect.Value) {
 	out := reflect.MakeSlice(resp.Type(), req.Len(), req.Len())
 	for i := range req.Len() {
 		e := out.Index(i)
 		e.Addr().Interface().(interface{ Default() }).Default()
 		name(req.Index(i), e)
-		mirror(req.Index(i), e, code)
+		m.fill(req.Index(i), e)
 	}
 	resp.Set(out)
 }
@@ -165,7 +181,7 @@ func mirrorList(req, resp reflect.Value, code Code) {
 func name(req, resp reflect.Value) {
 	for i := range resp.NumField() {
 		f, to := resp.Type().Field(i), resp.Field(i)
-		if f.Name == "ErrorCode" || f.Name == "UnknownTags" || !f.IsExported() || f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
+		if f.Name == "ErrorCode" || f.Name == "ErrorMessage" || f.Name == "UnknownTags" || !f.IsExported() || f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
 			continue
 		}
 		if req.Kind() == reflect.Struct {

@@ -68,6 +68,20 @@ func TestErrorAnswerNamesWhatWasAsked(t *testing.T) {
 		resp.Topics[0].Partitions[1].Partition != 4 || resp.Topics[0].Partitions[1].ErrorCode != int16(NotCoordinator) {
 		t.Fatalf("%+v", resp)
 	}
+	alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	alter.Version = 1
+	alter.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: 2, ResourceName: "t"}}
+	altered := ErrorResponse(alter, PolicyViolation, "not here").(*kmsg.IncrementalAlterConfigsResponse)
+	if len(altered.Resources) != 1 || altered.Resources[0].ResourceName != "t" || *altered.Resources[0].ErrorMessage != "not here" {
+		t.Fatalf("%+v", altered)
+	}
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.Version = 12
+	fetch.Topics = []kmsg.FetchRequestTopic{{Topic: "f", Partitions: []kmsg.FetchRequestTopicPartition{{Partition: 2}}}}
+	fetched := ErrorResponse(fetch, KafkaStorageError, "").(*kmsg.FetchResponse)
+	if fetched.Topics[0].Partitions[0].Partition != 2 || fetched.Topics[0].Partitions[0].ErrorCode != int16(KafkaStorageError) {
+		t.Fatalf("%+v", fetched)
+	}
 	del := kmsg.NewPtrDeleteTopicsRequest()
 	del.Version, del.TopicNames = 3, []string{"x", "y"}
 	names := ErrorAnswer(&Request{Key: 20, Version: 3, Body: del}, NotController).(*kmsg.DeleteTopicsResponse)
