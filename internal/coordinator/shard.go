@@ -145,12 +145,13 @@ func (sh *Shard) dropQueue() {
 	}
 }
 
-// drain is the loop: it takes all events there are, then appends what they left, until there is nothing.
+// drain is the loop: it takes all events there are, then appends what they left, until there is nothing. The clock is
+// set once, at the end.
 func (sh *Shard) drain() {
 	var spare []event
-	for {
+	for armed := false; ; {
 		sh.mu.Lock()
-		if len(sh.queue) == 0 {
+		if len(sh.queue) == 0 && armed {
 			sh.running = false
 			sh.mu.Unlock()
 			return
@@ -158,13 +159,14 @@ func (sh *Shard) drain() {
 		events := sh.queue
 		sh.queue = spare
 		sh.mu.Unlock()
+		armed = len(events) == 0
 		for i := range events {
 			events[i].run()
 			events[i] = event{}
 		}
 		spare = events[:0]
 		sh.flush()
-		if !sh.ended {
+		if armed && !sh.ended {
 			sh.arm()
 		}
 	}

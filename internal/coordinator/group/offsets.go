@@ -46,17 +46,17 @@ func (m *machine) offset(group, topic string, partition int32) (offset, bool) {
 	return offset{}, false
 }
 
-// setOffset stores an offset. It copies the strings that it keeps as keys.
+// setOffset stores an offset; it keeps the strings.
 func (m *machine) setOffset(group, topic string, partition int32, v offset) {
 	o := m.offsets[group]
 	if o == nil {
 		o = &groupOffsets{topics: map[string]map[int32]offset{}}
-		m.offsets[strings.Clone(group)] = o
+		m.offsets[group] = o
 	}
 	t := o.topics[topic]
 	if t == nil {
 		t = map[int32]offset{}
-		o.topics[strings.Clone(topic)] = t
+		o.topics[topic] = t
 	}
 	t[partition] = v
 }
@@ -143,12 +143,14 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 	codes := r.codes(wire.None)
 	now, i := tx.NowMs(), 0
 	changes := make([]offsetChange, 0, len(codes))
+	group := strings.Clone(r.Group)
 	for _, t := range r.Topics {
+		t.Name = strings.Clone(t.Name)
 		for _, p := range t.Partitions {
 			if p.Metadata != nil && m.metadataTooLarge(*p.Metadata) {
 				codes[i] = wire.OffsetMetadataTooLarge
 			} else {
-				changes = append(changes, m.commitOne(tx, r, &t, &p, now))
+				changes = append(changes, m.commitOne(tx, group, r.RetentionMs, &t, &p, now))
 			}
 			i++
 		}
@@ -158,7 +160,7 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 		return
 	}
 	if g == nil && m.foreign[r.Group] == nil {
-		m.create(tx, changes[0].group)
+		m.create(tx, group)
 	}
 	tx.Undo(func() { m.undoOffsets(changes) })
 	m.c.stats.commits.Add(int64(len(changes)))
@@ -170,20 +172,21 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 	})
 }
 
-func (m *machine) commitOne(tx *coordinator.Tx, r *Commit, t *CommitTopic, p *CommitPartition, nowMs int64) offsetChange {
+// commitOne stores one offset; group and the topic's name are the machine's to keep.
+func (m *machine) commitOne(tx *coordinator.Tx, group string, retentionMs int64, t *CommitTopic, p *CommitPartition, nowMs int64) offsetChange {
 	v := offset{
 		offset: p.Offset, leaderEpoch: p.LeaderEpoch, topicID: t.ID, commitTimeMs: nowMs, expireTimeMs: -1, recordOffset: -1,
 	}
 	if p.Metadata != nil {
 		v.metadata = strings.Clone(*p.Metadata)
 	}
-	if r.RetentionMs >= 0 {
-		v.expireTimeMs = nowMs + r.RetentionMs
+	if retentionMs >= 0 {
+		v.expireTimeMs = nowMs + retentionMs
 	}
-	c := offsetChange{group: strings.Clone(r.Group), topic: strings.Clone(t.Name), partition: p.Index}
-	c.before, c.had = m.offset(r.Group, t.Name, p.Index)
-	m.setOffset(c.group, c.topic, c.partition, v)
-	tx.Append(offsetKey(r.Group, t.Name, p.Index), offsetValue(v))
+	c := offsetChange{group: group, topic: t.Name, partition: p.Index}
+	c.before, c.had = m.offset(group, t.Name, p.Index)
+	m.setOffset(group, t.Name, p.Index, v)
+	tx.Append(offsetKey(group, t.Name, p.Index), offsetValue(v))
 	return c
 }
 
