@@ -83,7 +83,7 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 		cmd.GroupID = "kafka"
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(versionCommand(env), installCommand(env))
+	root.AddCommand(versionCommand(env), installCommand(env), containerCommand(env, &code))
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -37,6 +38,7 @@ func Load(props Properties, overrides []string) (*Set, []Notice, error) {
 	if len(l.errs) > 0 {
 		return nil, l.notices, errors.Join(l.errs...)
 	}
+	l.oneID()
 	if bad := l.set.effective(); len(bad) > 0 {
 		return nil, l.notices, errors.Join(bad...)
 	}
@@ -46,11 +48,6 @@ func Load(props Properties, overrides []string) (*Set, []Notice, error) {
 	var err error
 	if l.set.node, err = l.set.deriveNode(); err != nil {
 		return nil, l.notices, err
-	}
-	for _, ls := range l.set.node.Listeners {
-		if err := gateListener(ls); err != nil {
-			return nil, l.notices, err
-		}
 	}
 	l.legacyNotice()
 	return l.set, l.notices, nil
@@ -62,6 +59,20 @@ type loader struct {
 	given   map[string]string
 	notices []Notice
 	errs    []error
+}
+
+// oneID makes node.id and broker.id two names of one setting, as in Kafka.
+func (l *loader) oneID() {
+	node, hasNode := l.set.static["node.id"]
+	broker, hasBroker := l.set.static["broker.id"]
+	switch {
+	case hasNode && !hasBroker:
+		l.set.static["broker.id"] = node
+	case hasBroker && !hasNode:
+		if n, err := strconv.Atoi(strings.TrimSpace(broker)); err == nil && n >= 0 {
+			l.set.static["node.id"] = broker
+		}
+	}
 }
 
 func (l *loader) note(key, format string, args ...any) {
