@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/vfs"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -30,9 +31,11 @@ type directory struct {
 	id        [16]byte
 	logger    *slog.Logger
 	failure   atomic.Pointer[error]
-	onFailure func(DirState, error)
+	onFailure func(DirState, error) // called under locks: it must only take note
 	syncer    *syncer
 	lock      io.Closer
+	meta      MetaProperties
+	logs      atomic.Int64 // logs in it, future ones too
 
 	clean       bool // left cleanly by the last run
 	cleanEpoch  int64
@@ -41,16 +44,26 @@ type directory struct {
 	watermarks  map[TopicPartition]int64
 	dirtyStarts map[TopicPartition]int64 // cleaner's checkpoint
 
-	startsDirty atomic.Bool // the log start checkpoint is out of date
-	full        atomic.Bool // a write found the volume full since the last sweep
+	startsDirty     atomic.Bool // the log start checkpoint is out of date
+	watermarksDirty atomic.Bool
+	cooledMs        int64 // of the sweeper
+	checkpointing   lifecycle.IOLock
+	written         map[string]uint64 // checksums of the checkpoints as last written; under checkpointing
+	full            atomic.Bool       // a write found the volume full since the last sweep
 
 	mu      sync.Mutex
 	deletes []deferredDelete
+	stale   map[TopicPartition]bool // deleted partitions that the checkpoints may still name
 }
 
 type deferredDelete struct {
 	atMs int64
 	run  func() error
+}
+
+func newDirectory(env *environment, path string, syncer *syncer, onFailure func(DirState, error)) *directory {
+	return &directory{env: env, path: path, logger: env.logger, syncer: syncer, onFailure: onFailure, cleanEpoch: -1,
+		checkpointing: lifecycle.NewIOLock(), written: map[string]uint64{}, stale: map[TopicPartition]bool{}}
 }
 
 // offline is why the directory cannot be used, nil if it can.
@@ -68,8 +81,7 @@ func (d *directory) fail(err error) {
 	}
 	d.logger.Error("log directory goes offline", "dir", d.path, "error", err)
 	if d.onFailure != nil {
-		// In a goroutine of its own, since whoever found the fault holds a log's lock.
-		go d.onFailure(d.state(), err)
+		d.onFailure(d.state(), err)
 	}
 }
 

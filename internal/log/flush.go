@@ -35,6 +35,7 @@ func (l *Log) flushTo(upTo int64) error {
 		l.flushed.Store(upTo)
 	}
 	l.tailMu.Unlock()
+	l.lastFlushMs.Store(l.env.nowMs())
 	return nil
 }
 

@@ -24,6 +24,7 @@ type environment struct {
 	durability           Durability
 	producerExpirationMs atomic.Int64
 	onFlushed            func(*Log)
+	onLowered            func(*Log) error // nil without a Manager
 }
 
 func newEnvironment(fsys vfs.FS, logger *slog.Logger, now func() time.Time) *environment {
@@ -67,10 +68,10 @@ type Log struct {
 	snapshots      []int64        // offsets of the .snapshot files
 	dirtySnapshots []int64        // written since the last flush
 	unflushed      int64          // records since the last flush
-	lastFlushMs    int64
+	lastFlushMs    atomic.Int64
+	pointWritten   atomic.Int64 // recovery point as in the checkpoint
 	truncations    atomic.Int64 // counts, so that a flush knows when its files were cut meanwhile
-	firstDirty     int64        // cleaner's checkpoint, -1 unknown
-	firstDirtyMu   sync.Mutex
+	firstDirty     int64        // where the next compaction starts, -1 unknown; under tailMu
 	future         bool
 
 	tailMu  sync.Mutex
@@ -236,6 +237,9 @@ func (l *Log) setHighWatermarkLocked(offset int64) {
 		return
 	}
 	l.hw.Store(offset)
+	if d := l.dir.Load(); !d.watermarksDirty.Load() {
+		d.watermarksDirty.Store(true)
+	}
 	l.hwMark = l.marks.at(offset)
 	if len(l.txns.unreplicated) > 0 {
 		l.txns.replicated(offset)
@@ -315,4 +319,11 @@ func (l *Log) Sync(ctx context.Context, upTo int64) error {
 		return d.syncer.wait(ctx, l, min(upTo, l.end.Load()))
 	}
 	return l.flush()
+}
+
+// firstDirtyOffset is where the next compaction starts, -1 if the log was never compacted.
+func (l *Log) firstDirtyOffset() int64 {
+	l.tailMu.Lock()
+	defer l.tailMu.Unlock()
+	return l.firstDirty
 }

@@ -285,6 +285,7 @@ func (l *Log) settleOffsets(st loadState, nowMs int64) error {
 	} else {
 		l.flushed.Store(min(st.recoveryPoint, end))
 	}
+	l.pointWritten.Store(l.flushed.Load())
 	l.dropSnapshots(func(o int64) bool { return o > end })
 	if len(l.snapshots) == 0 && len(l.segments()) == 1 && l.segments()[0].size.Load() == 0 {
 		l.producers = &producerState{mapEnd: end}

@@ -37,7 +37,11 @@ func (l *Log) shouldRoll(seg *segment, size int, last, maxTs, nowMs int64, cfg *
 	if first >= 0 {
 		waited = maxTs - first
 	}
-	return waited > cfg.SegmentMs-seg.jitter, nil
+	limit := cfg.SegmentMs
+	if cfg.Compact {
+		limit = min(limit, max(cfg.MaxCompactionLagMs, 0))
+	}
+	return waited > limit-seg.jitter, nil
 }
 
 // firstBatchTimestamp is the highest timestamp of the segment's first batch.

@@ -31,11 +31,10 @@ func OpenSingle(fsys vfs.FS, dir string, tp TopicPartition, cfg Config, opt Sing
 		opt.Now = time.Now
 	}
 	env := newEnvironment(fsys, opt.Logger, opt.Now)
-	d := &directory{env: env, path: filepath.Dir(dir), logger: opt.Logger}
+	d := newDirectory(env, filepath.Dir(dir), newSyncer(1, nil), nil)
 	if opt.OnFailure != nil {
 		d.onFailure = func(_ DirState, err error) { opt.OnFailure(err) }
 	}
-	d.syncer = newSyncer(1, nil)
 	l := newLog(env, d, tp, dir, cfg)
 	l.single = true
 	if _, err := fsys.Stat(dir); vfs.IsNotExist(err) {
@@ -58,52 +57,13 @@ func OpenSingle(fsys vfs.FS, dir string, tp TopicPartition, cfg Config, opt Sing
 // Close writes what is only in memory, syncs everything and refuses further use. It is for logs of OpenSingle; a Manager
 // closes its own.
 func (l *Log) Close() error {
-	err := l.shut(true)
+	err := l.shut()
 	l.closeFiles()
 	return err
 }
 
-// shut brings all files of the log up to date and durable, as after a clean stop, and ends appends.
-func (l *Log) shut(snapshot bool) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.gone != nil {
-		return nil
-	}
-	if err := l.usable(); err != nil {
-		return err
-	}
-	l.gone = fmt.Errorf("%s is closed: %w", l.tp, wire.KafkaStorageError)
-	active := l.active()
-	if l.lastTouched.Load() > 0 || active.unwrittenEntries() > 0 || !l.settled {
-		if err := active.finish(); err != nil {
-			return err
-		}
-		if l.cfg.Load().Preallocate {
-			if err := l.trim(active); err != nil {
-				return err
-			}
-		}
-	}
-	if l.producers != nil && snapshot && l.end.Load() > 0 && l.producers.mapEnd == l.end.Load() && len(l.snapshots)+int(active.size.Load()) > 0 {
-		if err := l.takeSnapshot(l.end.Load()); err != nil {
-			return err
-		}
-	}
-	if err := l.flush(); err != nil {
-		return err
-	}
-	return l.syncFinished(active)
-}
-
-// syncFinished makes the active segment's indexes durable as well, which flush leaves to the next roll.
-func (l *Log) syncFinished(active *segment) error {
-	if active.unsynced.Swap(false) {
-		if err := active.syncIndexes(); err != nil {
-			return l.syncFailed(err)
-		}
-	}
-	return l.syncSmallFiles()
+func errClosed(tp TopicPartition) error {
+	return fmt.Errorf("%s is closed: %w", tp, wire.KafkaStorageError)
 }
 
 func (l *Log) closeFiles() {

@@ -57,8 +57,21 @@ func (l *Log) truncateLocked(offset, nowMs int64) error {
 	if err := l.rebuildProducers(l.start.Load(), end); err != nil {
 		return l.storageError("load producers", err)
 	}
+	return l.afterCut()
+}
+
+// afterCut writes down what must not be found higher after a crash than the log is now.
+func (l *Log) afterCut() error {
 	if err := l.writeEpochs(true); err != nil {
 		return l.storageError("write leader epochs", err)
+	}
+	l.tailMu.Lock()
+	if l.firstDirty > l.end.Load() {
+		l.firstDirty = l.start.Load()
+	}
+	l.tailMu.Unlock()
+	if l.env.onLowered != nil && l.pointWritten.Load() > l.flushed.Load() {
+		return l.storageError("write recovery point", l.env.onLowered(l))
 	}
 	return nil
 }
@@ -226,8 +239,5 @@ func (l *Log) truncateFullyLocked(base, start, nowMs int64) error {
 	l.segs.Store(&[]*segment{seg})
 	l.producers = &producerState{mapEnd: base}
 	l.epochs.truncateTail(0)
-	if err := l.writeEpochs(true); err != nil {
-		return l.storageError("write leader epochs", err)
-	}
-	return nil
+	return l.afterCut()
 }
