@@ -162,7 +162,7 @@ func throwExecution(env Env, err error) error {
 	return failed
 }
 
-// terse ends a tool with one line on the error stream.
-func terse(format string, args ...any) error {
+// terseError ends a tool with one line on the error stream.
+func terseError(format string, args ...any) error {
 	return &kafkaflag.ExitError{Code: 1, Message: fmt.Sprintf(format, args...)}
 }
