@@ -38,7 +38,7 @@ func containerCommand(env Env, code *int) *cobra.Command {
 				return nil
 			}
 			if err := formatContainer(vfs.OS(), cfg.Node(), os.Getenv("CLUSTER_ID"), env); err != nil {
-				*code = kafkaflag.Report(env.Stdout, env.Stderr, terse(err))
+				*code = kafkaflag.Report(env.Stdout, env.Stderr, storageFailure(err))
 				return nil
 			}
 			*code = kafkaflag.Report(env.Stdout, env.Stderr, serve(cmd.Context(), env.Stdout, cfg, notices, file, runNode))

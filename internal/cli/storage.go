@@ -47,13 +47,13 @@ func (c *storageTool) Flags() *kafkaflag.Set { return c.flags }
 
 func (c *storageTool) Run(_ context.Context, env Env) error {
 	if err := c.run[c.flags.Chosen().SubName()](env); err != nil {
-		return terse(err)
+		return storageFailure(err)
 	}
 	return nil
 }
 
-// terse makes an error that is printed as its message alone.
-func terse(err error) error {
+// storageFailure makes an error that is printed as its message alone.
+func storageFailure(err error) error {
 	if kafkaflag.Handled(err) {
 		return err
 	}
