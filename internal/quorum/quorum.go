@@ -165,8 +165,12 @@ func (q *Quorum) load() error {
 		id = newest.ID
 		q.voters = newest.Voters
 		q.kraft.Store(int32(newest.KRaftVersion))
-		if err := q.cfg.Listener.LoadSnapshot(newest); err != nil {
-			return fmt.Errorf("snapshot %s: %w", id.FileName(), err)
+		// The 0-0 checkpoint of a formatted directory is not a state: its records are written to the log by the
+		// first active controller. Only what it says of the quorum counts here.
+		if id.EndOffset > 0 {
+			if err := q.cfg.Listener.LoadSnapshot(newest); err != nil {
+				return fmt.Errorf("snapshot %s: %w", id.FileName(), err)
+			}
 		}
 	}
 	q.snapEnd = id.EndOffset
