@@ -55,6 +55,7 @@ func Tools() []Tool {
 		{"kafka-cluster", newClusterTool},
 		{"kafka-dump-log", newDumpLog},
 		{"kafka-log-dirs", newLogDirsTool},
+		{"kafka-e2e-latency", newE2ELatencyTool},
 		{"kafka-consumer-perf-test", newConsumerPerfTool},
 		{"kafka-producer-perf-test", newProducerPerfTool},
 		{"kafka-console-consumer", newConsoleConsumerTool},

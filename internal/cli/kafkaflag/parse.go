@@ -67,7 +67,7 @@ func (s *Set) joptOption(arg string, following []string) (used int, err error) {
 	case len(following) == 0 && !f.optionalArg:
 		return 0, &OptionError{Set: s, Class: "joptsimple.OptionMissingRequiredArgumentException",
 			Message: "Option " + f.joptName() + " requires an argument"}
-	case len(following) == 0, f.optionalArg && looksLikeFlag(following[0]):
+	case len(following) == 0, f.optionalArg && looksLikeFlag(following[0]) && !(f.Kind > Text && f.Kind.accepts(following[0])):
 	default:
 		f.values = append(f.values, following[0])
 		return 1, nil
