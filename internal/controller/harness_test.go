@@ -19,7 +19,7 @@ import (
 
 // cluster is a controller with its quorum on a file system in memory, and brokers that only heartbeat.
 type cluster struct {
-	t      *testing.T
+	t      testing.TB
 	fs     *vfs.Mem
 	set    *config.Set
 	c      *Controller
@@ -32,7 +32,7 @@ type cluster struct {
 	topics int
 }
 
-func settings(t *testing.T, lines ...string) *config.Set {
+func settings(t testing.TB, lines ...string) *config.Set {
 	t.Helper()
 	props, err := config.ParseProperties([]byte("node.id=1\nprocess.roles=broker,controller\ncontroller.listener.names=CONTROLLER\nlisteners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\ncontroller.quorum.voters=1@127.0.0.1:9093\n"))
 	if err != nil {
@@ -45,7 +45,7 @@ func settings(t *testing.T, lines ...string) *config.Set {
 	return set
 }
 
-func newCluster(t *testing.T, overrides ...string) *cluster {
+func newCluster(t testing.TB, overrides ...string) *cluster {
 	t.Helper()
 	k := &cluster{t: t, fs: vfs.NewMem(), set: settings(t, overrides...), epochs: map[int32]int64{}}
 	if err := k.fs.MkdirAll("/data"); err != nil {
