@@ -96,6 +96,9 @@ func (b *budget) give(n int64) {
 	b.mu.Unlock()
 }
 
+// roomy reports whether less than half is in use.
+func (b *budget) roomy() bool { return b.used.Load() < b.limit.Load()/2 }
+
 // full reports whether a new frame would have to wait.
 func (b *budget) full() bool {
 	limit := b.limit.Load()

@@ -74,7 +74,7 @@ type Limits struct {
 	PipelineRequests int
 	PipelineBytes    int64
 	// SendfileBytes is from which length a file range goes by sendfile rather than through a buffer
-	// [64 KiB]; negative means never.
+	// [128 KiB]; negative means never.
 	SendfileBytes int64
 }
 
@@ -88,7 +88,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.DecodeBytes, wire.DefaultMaxDecode)
 	set(&l.PipelineRequests, 32)
 	set(&l.PipelineBytes, 8<<20)
-	set(&l.SendfileBytes, 64<<10)
+	set(&l.SendfileBytes, 128<<10)
 	if l.MaxConnections <= 0 {
 		l.MaxConnections = 1<<31 - 1
 	}
@@ -124,8 +124,9 @@ type Timing struct {
 	// RequestBytes counts the frame without its length, ResponseBytes the answer likewise (0 without an answer).
 	RequestBytes  int
 	ResponseBytes int64
-	// Queue is from the frame's last byte to the handler's start, Local the handler's own run, Remote from its return to
-	// the answer, ResponseQueue from there to the first byte sent, Send the sending.
+	// Queue is how long the request had to wait to be let in (behind others of its connection, or muted), Local its
+	// decoding and the handler's own run, Remote from the handler's return to the answer, ResponseQueue from there to
+	// the first byte sent, Send the sending, Total the sum.
 	Queue, Local, Remote, ResponseQueue, Send time.Duration
 	Throttle                                  time.Duration
 	Total                                     time.Duration

@@ -48,7 +48,9 @@ type conn struct {
 	reason   error     // why it was shut, if the server did it
 	current  *exchange // whose handler runs on the reader, while it is in the queue
 
-	lastClient string // the client id of the last request; the reader's
+	// The reader's own: the client id of the last request, and how long the next one waited to be let in.
+	lastClient string
+	waited     time.Duration
 
 	wake    chan struct{}
 	timer   *time.Timer // the reader's, made when first needed
@@ -148,13 +150,16 @@ func (c *conn) dropAnswered() {
 func (c *conn) readLoop() error {
 	for {
 		frame, r, err := c.in.next()
-		if err == errStopping {
-			return c.drain()
+		if err == nil {
+			err = c.request(frame, r)
 		}
 		if err != nil {
-			return err
-		}
-		if err := c.request(frame, r); err != nil {
+			if ferr := c.flushReady(); ferr != nil {
+				return ferr
+			}
+			if err == errStopping {
+				return c.drain()
+			}
 			return err
 		}
 	}
@@ -164,6 +169,7 @@ func (c *conn) readLoop() error {
 // limits, and not while the connection is muted.
 func (c *conn) admit(r *route) error {
 	limits := c.srv.limits.Load()
+	c.waited = 0
 	for {
 		c.mu.Lock()
 		free := c.n == 0 || r.Pipelined && c.key == r.Key && c.n < limits.PipelineRequests &&
@@ -182,16 +188,27 @@ func (c *conn) admit(r *route) error {
 			c.mu.Unlock()
 			return nil
 		}
-		c.waiting = true
 		c.mu.Unlock()
+		if err := c.flushReady(); err != nil {
+			return err
+		}
 		if err := c.sleep(pause); err != nil {
 			return err
 		}
 	}
 }
 
-// sleep waits for a signal, for the pause if it is positive, or for the server to stop. c.waiting was set.
+// sleep waits for a signal, for the pause if it is positive, or for the server to stop.
 func (c *conn) sleep(pause time.Duration) error {
+	c.mu.Lock()
+	if c.n == 0 && pause <= 0 || c.dead {
+		c.mu.Unlock()
+		return nil // it changed in between
+	}
+	c.waiting = true
+	c.mu.Unlock()
+	began := time.Now()
+	defer func() { c.waited += time.Since(began) }()
 	var timeout <-chan time.Time
 	if pause > 0 {
 		if c.timer == nil {
@@ -282,8 +299,8 @@ type exchange struct {
 	total   int64
 	hangup  string
 	timing  Timing
-	started time.Time // of the handler
-	ran     time.Time // the handler returned
+	waited  time.Duration // before it was let in
+	ran     time.Time     // the handler returned before the answer was there
 	replied time.Time
 	sending time.Time
 }

@@ -22,7 +22,8 @@ func (c *conn) request(frame *bufpool.Buf, r *route) error {
 	now := time.Now()
 	e := newExchange()
 	e.c, e.route, e.frame, e.size = c, r, frame, len(frame.B)
-	e.charged = int64(frame.Cap())
+	e.charged, e.waited = int64(frame.Cap()), c.waited
+	c.lastActive.Store(now.UnixNano())
 	e.timing = Timing{Key: r.Key, Listener: c.lis.Name, RequestBytes: e.size}
 	e.req.Received = now
 	unsupported, err := e.decode()
@@ -40,23 +41,32 @@ func (c *conn) request(frame *bufpool.Buf, r *route) error {
 	c.handling = true
 	c.current = e
 	c.mu.Unlock()
-	e.started = time.Now()
 	if unsupported != nil {
 		e.reply(&e.req, unsupported)
 	} else {
 		r.Handle(&e.req)
 	}
-	return c.handled(e)
+	return c.handled(e, r)
 }
 
-// handled ends the time of a handler on the reader and sends what is ready to be sent.
-func (c *conn) handled(e *exchange) error {
-	now := time.Now()
+// handled ends the time of a handler on the reader and sends what is ready to be sent. When a whole request of the
+// same pipelined API was read ahead, the answer waits for that one's, so that they go together.
+func (c *conn) handled(e *exchange, r *route) error {
 	c.mu.Lock()
 	if c.current == e && !e.ready {
-		e.ran = now
+		e.ran = time.Now()
 	}
 	c.handling, c.current = false, nil
+	c.mu.Unlock()
+	if r.Pipelined && c.in.buffered(r.Key) {
+		return nil
+	}
+	return c.flushReady()
+}
+
+// flushReady sends, on the reader, the answers that are next and ready, unless somebody else is at it.
+func (c *conn) flushReady() error {
+	c.mu.Lock()
 	flush := c.n > 0 && c.queue[c.head].ready && !c.writing && !c.dead
 	if flush {
 		c.writing = true
@@ -251,20 +261,20 @@ func (e *exchange) finish(sent int64) {
 }
 
 func (e *exchange) measure(sent int64) {
-	t, now := &e.timing, time.Now()
+	t := &e.timing
 	t.ResponseBytes = max(sent-4, 0)
-	t.Queue = e.started.Sub(e.req.Received)
+	t.Queue = e.waited
 	if e.ran.IsZero() {
-		t.Local = e.replied.Sub(e.started)
+		t.Local = e.replied.Sub(e.req.Received)
 	} else {
-		t.Local = e.ran.Sub(e.started)
+		t.Local = e.ran.Sub(e.req.Received)
 		t.Remote = max(e.replied.Sub(e.ran), 0)
 	}
 	if !e.sending.IsZero() {
 		t.ResponseQueue = e.sending.Sub(e.replied)
-		t.Send = now.Sub(e.sending)
+		t.Send = e.c.out.sentAt.Sub(e.sending)
 	}
-	t.Total = now.Sub(e.req.Received)
+	t.Total = t.Queue + t.Local + t.Remote + t.ResponseQueue + t.Send
 }
 
 // recycle forgets everything that belonged to the request.
@@ -277,6 +287,6 @@ func (e *exchange) recycle() {
 	e.c, e.route, e.frame, e.fetch, e.buf, e.out = nil, nil, nil, nil, nil, nil
 	e.charged, e.size, e.total, e.hangup = 0, 0, 0, ""
 	e.ready, e.orphan = false, false
-	e.started, e.ran, e.replied, e.sending = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	e.ran, e.replied, e.sending = time.Time{}, time.Time{}, time.Time{}
 	exchanges.Put(e)
 }

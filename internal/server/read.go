@@ -16,6 +16,8 @@ import (
 const (
 	// smallRead is the buffer that a read starts with: header and body of most requests in one call.
 	smallRead = 16 << 10
+	// expectMax bounds the buffer that a read starts with after a larger request.
+	expectMax = 256 << 10
 	// growth bounds a frame's buffer by what was received of it already.
 	growth = 8
 	// prefix is what is read of a frame before the request is let in: length and API.
@@ -29,6 +31,10 @@ type reader struct {
 
 	buf  *bufpool.Buf // what was read ahead, B[r:w]; nil if nothing
 	r, w int
+
+	// expect is the length of the last frame: producers send many of about one size, so that the next is likely to
+	// come in one read that ends with it.
+	expect int
 
 	// Arguments and results of tryRead, which is called by the runtime's poller.
 	into []byte // nil: a fresh small buffer
@@ -51,32 +57,50 @@ func (rd *reader) tryRead(fd uintptr) bool {
 	p := rd.into
 	var fresh *bufpool.Buf
 	if p == nil {
-		fresh = bufpool.Get(smallRead)
+		fresh = bufpool.Get(rd.first())
 		p = fresh.B
 	}
-	for {
-		n, err := syscall.Read(int(fd), p)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err == syscall.EAGAIN:
-			fresh.Release()
-			return false
-		case err != nil:
-			fresh.Release()
-			rd.n, rd.err = 0, os.NewSyscallError("read", err)
-			return true
-		case n == 0:
-			fresh.Release()
-			rd.n, rd.err = 0, io.EOF
-			return true
-		}
-		rd.n, rd.err = n, nil
-		if fresh != nil {
-			rd.buf, rd.r, rd.w = fresh, 0, n
-		}
+	n, err := syscall.Read(int(fd), p)
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), p)
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		fresh.Release()
+		return false
+	case err != nil:
+		fresh.Release()
+		rd.n, rd.err = 0, os.NewSyscallError("read", err)
+		return true
+	case n == 0:
+		fresh.Release()
+		rd.n, rd.err = 0, io.EOF
 		return true
 	}
+	rd.n, rd.err = n, nil
+	if fresh != nil {
+		rd.begin(fresh, n)
+	}
+	return true
+}
+
+// first is the length to start reading with.
+func (rd *reader) first() int {
+	if rd.expect > smallRead && rd.c.srv.budget.roomy() {
+		return rd.expect
+	}
+	return smallRead
+}
+
+// begin takes a fresh buffer with n bytes for what was read ahead. A few bytes do not keep a large one.
+func (rd *reader) begin(fresh *bufpool.Buf, n int) {
+	if len(fresh.B) > smallRead && n < smallRead {
+		small := bufpool.Get(smallRead)
+		copy(small.B, fresh.B[:n])
+		fresh.Release()
+		fresh = small
+	}
+	rd.buf, rd.r, rd.w = fresh, 0, n
 }
 
 // read reads at least one byte: into p, or read-ahead into a fresh buffer if p is nil.
@@ -126,7 +150,7 @@ func (rd *reader) limitWait(timeout, slack time.Duration) error {
 	}
 }
 
-// ahead makes at least n bytes available in buf; n is below the size of a small buffer.
+// ahead makes at least n bytes available in buf; n is at most the size of a small buffer.
 func (rd *reader) ahead(n int, limits *Limits) error {
 	for rd.have() < n {
 		if rd.have() == 0 {
@@ -160,7 +184,6 @@ func (rd *reader) idle(limits *Limits) error {
 		}
 		_, err := rd.read(nil)
 		if err == nil {
-			rd.c.lastActive.Store(time.Now().UnixNano())
 			return nil
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -265,28 +288,46 @@ func guess(p []byte) string {
 
 // body returns the frame of total bytes with the length, cut to what follows the length.
 func (rd *reader) body(total int, limits *Limits) (*bufpool.Buf, error) {
-	if total > smallRead {
-		return rd.large(total, limits)
+	rd.expect = min(total, expectMax)
+	if total > rd.have() {
+		if total > smallRead {
+			return rd.large(total, limits)
+		}
+		if err := rd.ahead(total, limits); err != nil {
+			return nil, err
+		}
 	}
-	if err := rd.ahead(total, limits); err != nil {
-		return nil, err
-	}
-	// A frame that fills a good part of the buffer, alone, takes the buffer; others are copied out, so that a
-	// request that waits does not pin 16 KiB for a few bytes.
-	if rd.have() == total && total > smallRead/4 {
-		frame := rd.buf
-		frame.B = frame.B[rd.r+4 : rd.w]
+	var frame *bufpool.Buf
+	if rest := rd.have() - total; total > smallRead/4 && rest < total {
+		// The frame fills a good part of the buffer and takes it; what was read beyond moves.
+		frame = rd.buf
+		beyond := frame.B[rd.r+total : rd.w]
+		frame.B = frame.B[rd.r+4 : rd.r+total]
 		rd.buf, rd.r, rd.w = nil, 0, 0
-		rd.c.srv.budget.force(int64(frame.Cap()))
-		return frame, nil
-	}
-	frame := bufpool.Get(total - 4)
-	copy(frame.B, rd.buf.B[rd.r+4:rd.r+total])
-	if rd.r += total; rd.have() == 0 {
-		rd.release()
+		if rest > 0 {
+			rd.buf, rd.w = bufpool.Get(max(smallRead, rest)), rest
+			copy(rd.buf.B, beyond)
+		}
+	} else {
+		// Others are copied out, so that a request that waits does not pin 16 KiB for a few bytes.
+		frame = bufpool.Get(total - 4)
+		copy(frame.B, rd.buf.B[rd.r+4:rd.r+total])
+		if rd.r += total; rd.have() == 0 {
+			rd.release()
+		}
 	}
 	rd.c.srv.budget.force(int64(frame.Cap()))
 	return frame, nil
+}
+
+// buffered reports whether a whole frame of the pipelined API key was read ahead.
+func (rd *reader) buffered(key int16) bool {
+	if rd.have() < prefix {
+		return false
+	}
+	head := rd.buf.B[rd.r:]
+	size := int(int32(binary.BigEndian.Uint32(head)))
+	return size > prefix && size <= rd.have()-4 && int16(binary.BigEndian.Uint16(head[4:])) == key
 }
 
 // large reads a frame into a buffer of its own, which grows as the bytes come.

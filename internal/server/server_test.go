@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -201,6 +202,13 @@ func produceAnswer(r *wire.Request) wire.Response {
 }
 
 func (b *broker) produce(r *wire.Request) {
+	for _, t := range r.Produce.Topics {
+		for _, p := range t.Partitions {
+			if n := len(p.Records); n > 0 && p.Records[0] != p.Records[n-1] && p.Records[0] != 'a' && r.ClientID == "" {
+				panic("records of another request")
+			}
+		}
+	}
 	b.note("produce")
 	if b.produced != nil {
 		b.produced <- r
@@ -398,6 +406,53 @@ func TestOtherRequestsAreStrictlyOneAfterTheOther(t *testing.T) {
 	p := <-b.produced
 	p.Reply(produceAnswer(p))
 	c.receive(produceRequest(9, 1, nil))
+}
+
+func TestAnswersBeforeABadRequestAreSent(t *testing.T) {
+	s, _ := serve(t, &broker{}, Limits{})
+	f := kmsg.NewRequestFormatter()
+	good := f.AppendRequest(nil, produceRequest(9, 1, []byte("abc")), 1)
+	worse := f.AppendRequest(nil, produceRequest(9, 1, []byte("abc")), 2)
+	worse[len(worse)-1] = 9 // a tag section that lies
+	for _, bad := range [][]byte{{0xff, 0xff, 0xff, 0xff}, worse} {
+		c := dial(t, s, "PLAINTEXT")
+		c.nc.Write(append(append(bytes.Clone(good), good...), bad...))
+		for range 2 {
+			if _, resp := c.receive(produceRequest(9, 1, nil)); baseOffset(resp) != 3 {
+				t.Fatal("answer")
+			}
+		}
+		c.closed()
+	}
+}
+
+// Requests of changing sizes in one stream: buffers are handed over, copied out and grown.
+func TestMixedSizesInOneStream(t *testing.T) {
+	s, _ := serve(t, &broker{}, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	rng := rand.New(rand.NewPCG(1, 1))
+	var sizes []int
+	for range 400 {
+		sizes = append(sizes, rng.IntN(1<<uint(rng.IntN(20))+1))
+	}
+	go func() {
+		f := kmsg.NewRequestFormatter()
+		var out []byte
+		for i, n := range sizes {
+			out = append(out, f.AppendRequest(nil, produceRequest(9, 1, bytes.Repeat([]byte{byte(i)}, n)), int32(i))...)
+			if len(out) > 1<<rng.IntN(19) {
+				c.nc.Write(out)
+				out = nil
+			}
+		}
+		c.nc.Write(out)
+	}()
+	for i, n := range sizes {
+		corr, resp := c.receive(produceRequest(9, 1, nil))
+		if int(corr) != i || baseOffset(resp) != int64(n) {
+			t.Fatalf("answer %d: correlation id %d, %d bytes, want %d", i, corr, baseOffset(resp), n)
+		}
+	}
 }
 
 func TestAcksZeroHasNoAnswer(t *testing.T) {

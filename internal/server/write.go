@@ -24,6 +24,7 @@ type sender struct {
 	try      func(fd uintptr) bool
 	file     sendfile
 	deadline time.Time
+	sentAt   time.Time // the end of the last send
 	batch    []*exchange
 	chunk    *bufpool.Buf
 }
@@ -72,7 +73,8 @@ func (s *sender) flush() error {
 // sent takes the first n answers of the batch off the queue.
 func (s *sender) sent(n int) {
 	c := s.c
-	c.lastActive.Store(time.Now().UnixNano())
+	s.sentAt = time.Now()
+	c.lastActive.Store(s.sentAt.UnixNano())
 	c.mu.Lock()
 	for range n {
 		if c.queue[c.head] == c.current {
