@@ -167,6 +167,7 @@ func (f *fetch) run() {
 		select {
 		case <-ended:
 		case <-f.r.Done:
+		case <-f.b.stopping:
 		case <-ctx.Done():
 		}
 		w.Cancel()

@@ -68,16 +68,21 @@ type Broker struct {
 	sessions *fetchSessions
 	// creatingOffsets is set while the creation of __consumer_offsets is under way.
 	creatingOffsets atomic.Bool
+	stopping        chan struct{} // closed by Stop
 	// What ApiVersions answers on either kind of listener.
 	apiKeys, controllerKeys []kmsg.ApiVersionsResponseApiKey
 }
 
 // New returns the handlers of a broker.
 func New(d Deps) *Broker {
-	b := &Broker{Deps: d, sessions: newFetchSessions(d.Config().Int("max.incremental.fetch.session.cache.slots"), d.Now)}
+	b := &Broker{Deps: d, sessions: newFetchSessions(d.Config().Int("max.incremental.fetch.session.cache.slots"), d.Now), stopping: make(chan struct{})}
 	b.apiKeys, b.controllerKeys = wire.ApiVersionKeys(b.Routes()), wire.ApiVersionKeys(b.ControllerRoutes())
 	return b
 }
+
+// Stop answers the requests that wait for data, so that nobody waits for them. It is called once, before the listeners
+// close.
+func (b *Broker) Stop() { close(b.stopping) }
 
 // forward hands a request to the controller and replies with what it answers; edit, if not nil, may change the
 // answer.

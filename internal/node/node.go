@@ -128,8 +128,9 @@ func (n *Node) Stop() error {
 	if err := n.uplink.Shutdown(ctx); err != nil {
 		n.logger.Warn("controlled shutdown was cut short", "err", err)
 	}
-	n.server.Stop(stopGrace)
+	n.handlers.Stop()
 	n.groups.Close()
+	n.server.Stop(stopGrace)
 	n.work.Stop()
 	n.logGroup.Stop()
 	err := n.logs.Close(n.uplink.Epoch())

@@ -18,9 +18,7 @@ import (
 func settings(t *testing.T, dir string, lines ...string) *config.Set {
 	t.Helper()
 	text := append([]string{
-		"process.roles=broker,controller", "node.id=1", "controller.quorum.bootstrap.servers=127.0.0.1:9",
-		"listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0", "controller.listener.names=CONTROLLER",
-		"log.dirs=" + dir, "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
+		"broker.id=1", "listeners=PLAINTEXT://127.0.0.1:0", "log.dirs=" + dir, "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
 	}, lines...)
 	props, err := config.ParseProperties([]byte(strings.Join(text, "\n")))
 	if err != nil {
@@ -46,7 +44,7 @@ func start(t *testing.T, cfg *config.Set) *Node {
 
 func client(t *testing.T, n *Node, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(n.Addr("PLAINTEXT")), kgo.AllowAutoTopicCreation()}, opts...)...)
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(n.Addr("PLAINTEXT")), kgo.AllowAutoTopicCreation(), kgo.ProducerBatchCompression(kgo.NoCompression())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +131,7 @@ func TestTopicsAndSettingsTakeEffect(t *testing.T) {
 	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
 	defer n.Stop()
 	c := client(t, n)
-	adm := kadm.NewClient(c)
+	adm := kadm.NewClient(client(t, n)) // not c: a producer makes its topics anew when they are gone
 	small := "1000"
 	if _, err := adm.CreateTopic(t.Context(), 3, 1, map[string]*string{"max.message.bytes": &small}, "t"); err != nil {
 		t.Fatal(err)
@@ -149,6 +147,7 @@ func TestTopicsAndSettingsTakeEffect(t *testing.T) {
 	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: make([]byte, 5000)}).FirstErr(); err != nil {
 		t.Fatal("the raised max.message.bytes has no effect:", err)
 	}
+	c.Close()
 	if _, err := adm.DeleteTopic(t.Context(), "t"); err != nil {
 		t.Fatal(err)
 	}
@@ -156,4 +155,28 @@ func TestTopicsAndSettingsTakeEffect(t *testing.T) {
 	if err != nil || topics.Has("t") {
 		t.Fatalf("the topic is still there: %v, %v", topics, err)
 	}
+}
+
+// A consumer that waits for data must not hold up the end of the node.
+func TestStopDoesNotWaitForParkedRequests(t *testing.T) {
+	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
+	produce(t, client(t, n), "orders", 0, 1)
+	c := client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(30*time.Second))
+	consume(t, c, 1)
+	polled := make(chan struct{})
+	go func() {
+		defer close(polled)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		c.PollFetches(ctx)
+	}()
+	began := time.Now()
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > stopGrace/2 {
+		t.Fatalf("the node took %v to stop", took)
+	}
+	c.Close()
+	<-polled
 }

@@ -178,6 +178,9 @@ func (n *Node) join(ctx context.Context) error {
 		Offset: func() int64 { return n.image.Load().Offset() }, Log: n.room("uplink"),
 	})
 	n.ids = uplink.NewProducerIDs(n.uplink)
+	if err := n.controller.WaitActive(ctx); err != nil {
+		return err
+	}
 	if _, err := n.uplink.Register(ctx); err != nil {
 		return err
 	}
