@@ -152,3 +152,8 @@ func (a *Admin) failure(ctx context.Context, call string, err error) error {
 	}
 	return translate(err)
 }
+
+// Do runs a call made otherwise (with Kadm, for example) under the rules of Call.
+func (a *Admin) Do(ctx context.Context, name string, call func(context.Context) error) error {
+	return a.untilConnected(ctx, name, call)
+}
