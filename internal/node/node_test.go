@@ -44,7 +44,7 @@ func start(t *testing.T, cfg *config.Set) *Node {
 
 func client(t *testing.T, n *Node, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(n.Addr("PLAINTEXT")), kgo.AllowAutoTopicCreation(), kgo.ProducerBatchCompression(kgo.NoCompression())}, opts...)...)
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(n.Addr("PLAINTEXT")), kgo.ProducerBatchCompression(kgo.NoCompression())}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestProduceConsumeRestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	cfg := settings(t, dir)
 	n := start(t, cfg)
-	produce(t, client(t, n), "orders", 0, 1000)
+	produce(t, client(t, n, kgo.AllowAutoTopicCreation()), "orders", 0, 1000)
 	if got := consume(t, client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 1000); len(got) != 1000 {
 		t.Fatalf("%d different records", len(got))
 	}
@@ -99,7 +99,7 @@ func TestProduceConsumeRestart(t *testing.T) {
 	if n.ClusterID() != cluster {
 		t.Fatalf("cluster %s became %s", cluster, n.ClusterID())
 	}
-	produce(t, client(t, n), "orders", 1000, 1500)
+	produce(t, client(t, n, kgo.AllowAutoTopicCreation()), "orders", 1000, 1500)
 	if got := consume(t, client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 1500); len(got) != 1500 {
 		t.Fatalf("%d different records after the restart", len(got))
 	}
@@ -108,7 +108,7 @@ func TestProduceConsumeRestart(t *testing.T) {
 func TestGroupGoesOnAfterRestart(t *testing.T) {
 	cfg := settings(t, filepath.Join(t.TempDir(), "data"))
 	n := start(t, cfg)
-	produce(t, client(t, n), "orders", 0, 100)
+	produce(t, client(t, n, kgo.AllowAutoTopicCreation()), "orders", 0, 100)
 	g := client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	consume(t, g, 100)
 	if err := g.CommitUncommittedOffsets(t.Context()); err != nil {
@@ -120,7 +120,7 @@ func TestGroupGoesOnAfterRestart(t *testing.T) {
 	}
 	n = start(t, cfg)
 	defer n.Stop()
-	produce(t, client(t, n), "orders", 100, 150)
+	produce(t, client(t, n, kgo.AllowAutoTopicCreation()), "orders", 100, 150)
 	got := consume(t, client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 50)
 	if len(got) != 50 || got["value 100"] != 1 {
 		t.Fatalf("the group read %d records, not the 50 new ones", len(got))
@@ -131,7 +131,7 @@ func TestTopicsAndSettingsTakeEffect(t *testing.T) {
 	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
 	defer n.Stop()
 	c := client(t, n)
-	adm := kadm.NewClient(client(t, n)) // not c: a producer makes its topics anew when they are gone
+	adm := kadm.NewClient(c)
 	small := "1000"
 	if _, err := adm.CreateTopic(t.Context(), 3, 1, map[string]*string{"max.message.bytes": &small}, "t"); err != nil {
 		t.Fatal(err)
@@ -147,7 +147,6 @@ func TestTopicsAndSettingsTakeEffect(t *testing.T) {
 	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: make([]byte, 5000)}).FirstErr(); err != nil {
 		t.Fatal("the raised max.message.bytes has no effect:", err)
 	}
-	c.Close()
 	if _, err := adm.DeleteTopic(t.Context(), "t"); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +159,7 @@ func TestTopicsAndSettingsTakeEffect(t *testing.T) {
 // A consumer that waits for data must not hold up the end of the node.
 func TestStopDoesNotWaitForParkedRequests(t *testing.T) {
 	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
-	produce(t, client(t, n), "orders", 0, 1)
+	produce(t, client(t, n, kgo.AllowAutoTopicCreation()), "orders", 0, 1)
 	c := client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(30*time.Second))
 	consume(t, c, 1)
 	polled := make(chan struct{})
