@@ -107,6 +107,8 @@ func set[T int | int64 | time.Duration](v *T, standard T) {
 
 // Observer hears what the server does. Its methods are called from many goroutines and must not wait.
 type Observer interface {
+	// Answer is called with each answer before it is encoded; resp is valid during the call only.
+	Answer(key int16, resp wire.Response)
 	// Request is called once an answer is sent or known to be lost. t is valid during the call only.
 	Request(t *Timing)
 	// ConnectionOpened and ConnectionClosed come in pairs; the reason is empty when the peer closed.

@@ -161,6 +161,9 @@ func (e *exchange) reply(_ *wire.Request, resp wire.Response) {
 		panic("server: request answered twice")
 	}
 	e.replied = time.Now()
+	if o := e.c.srv.observer; o != nil && resp != nil {
+		o.Answer(e.req.Key, resp)
+	}
 	e.encode(resp)
 	e.complete()
 }

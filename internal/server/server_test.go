@@ -29,6 +29,8 @@ type client struct {
 	corr int32
 }
 
+func newReader(nc net.Conn) *bufio.Reader { return bufio.NewReader(nc) }
+
 func dial(t testing.TB, s *Server, listener string) *client {
 	t.Helper()
 	nc, err := net.Dial("tcp", s.Addr(listener).String())
@@ -36,7 +38,7 @@ func dial(t testing.TB, s *Server, listener string) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { nc.Close() })
-	return &client{t: t, nc: nc, in: bufio.NewReader(nc)}
+	return &client{t: t, nc: nc, in: newReader(nc)}
 }
 
 func (c *client) send(req kmsg.Request) int32 {
