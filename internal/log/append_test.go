@@ -82,7 +82,7 @@ func readAll(t testing.TB, l *Log, upTo Bound, maxBytes int) []record.Record {
 		must.NoError(t, err)
 		info.Range.Release()
 		for b, err := range record.Split(buf) {
-			must.NoError(t, err)
+			must.NoError(t, err, "read at", off, "range", info.Range.Off, info.Range.Len)
 			must.NoError(t, b.VerifyCRC())
 			it := b.Records(0)
 			for it.Next() {

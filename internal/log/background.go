@@ -33,6 +33,14 @@ func (m *Manager) Start(g *lifecycle.Group) {
 			continue
 		}
 		d.syncer.start(g, d.path)
+		if m.cfg.Durability == DurabilityFsync {
+			// What recovery found above the recovery point is in the page cache at best.
+			for _, l := range m.logsIn(d) {
+				if l.flushed.Load() < l.end.Load() {
+					l.RequestSync()
+				}
+			}
+		}
 		g.Go("sweep "+d.path, func(ctx context.Context) { m.sweep(ctx, d) })
 	}
 	if m.cfg.CleanerEnabled {

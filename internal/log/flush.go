@@ -22,7 +22,12 @@ func (l *Log) flushTo(upTo int64) error {
 	from := l.flushed.Load()
 	upTo = min(upTo, l.end.Load())
 	segs := l.segments()
-	for i := segmentAt(segs, from); i < len(segs) && segs[i].base < upTo; i++ {
+	first := segmentAt(segs, from)
+	// A segment whose records were durable before it was finished has index files, and a trimmed end, that are not.
+	for first > 0 && segs[first-1].unsynced.Load() {
+		first--
+	}
+	for i := first; i < len(segs) && segs[i].base < upTo; i++ {
 		if err := l.syncSegment(segs[i], i < len(segs)-1); err != nil {
 			return err
 		}

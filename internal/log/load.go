@@ -52,7 +52,16 @@ func (m *Manager) Load(ctx context.Context) error {
 			return nil
 		}
 	}
-	return errors.New("all log directories are offline")
+	return m.allOffline()
+}
+
+// allOffline says why each directory is.
+func (m *Manager) allOffline() error {
+	errs := []error{errors.New("all log directories are offline")}
+	for _, d := range m.dirs {
+		errs = append(errs, d.offline())
+	}
+	return errors.Join(errs...)
 }
 
 // markInUse takes the mark of the clean stop away, for good even if the power goes.

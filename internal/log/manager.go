@@ -69,7 +69,7 @@ func OpenManager(cfg ManagerConfig) (*Manager, error) {
 		online++
 	}
 	if online == 0 {
-		return nil, errors.Join(fmt.Errorf("none of the log directories %v can be used", cfg.Dirs), m.Abandon())
+		return nil, errors.Join(m.allOffline(), m.Abandon())
 	}
 	if err := m.checkIdentity(); err != nil {
 		return nil, errors.Join(err, m.Abandon())

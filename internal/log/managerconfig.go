@@ -84,6 +84,14 @@ func (c ManagerConfig) withDefaults() ManagerConfig {
 	orDefault(&c.CleanerIOBufferBytes, 512<<10)
 	orDefault(&c.CleanerIOBufferLoadFactor, 0.9)
 	orDefault(&c.CleanerBackoff, 15*time.Second)
+	const longest = 365 * 24 * time.Hour
+	if c.FlushCheckInterval > longest {
+		c.FlushCheckInterval = 0 // Kafka's default: never
+	}
+	for _, d := range []*time.Duration{&c.RetentionCheckInterval, &c.RecoveryPointInterval, &c.LogStartInterval,
+		&c.HighWatermarkInterval, &c.InitialTaskDelay, &c.ProducerExpirationCheck, &c.CleanerBackoff} {
+		*d = min(*d, longest)
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"math"
 	"slices"
 
@@ -75,7 +76,14 @@ func (r *replay) run() error {
 	}
 	segs := r.log.segments()
 	for i := segmentAt(segs, r.from); i < len(segs) && segs[i].base < r.end; i++ {
-		if err := r.segment(segs[i]); err != nil {
+		err := r.segment(segs[i])
+		var corrupt *corruptError
+		if errors.As(err, &corrupt) {
+			// Below the recovery point nothing is cut: what cannot be read is refused when somebody reads it.
+			r.log.env.logger.Error("producers of a damaged segment are not known", "partition", r.log.tp.String(), "error", err)
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
 		if err := segs[i].writeTxns(); err != nil {

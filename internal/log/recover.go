@@ -28,6 +28,16 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 			l.env.logger.Error("segment below the recovery point is empty", "file", s.logPath())
 		}
 	}
+	if first > 0 && recoveryPoint == segs[first].base {
+		// The segment before was synced to its last record, perhaps before its preallocated space was trimmed.
+		again, err := l.trimEnd(segs[first-1], recoveryPoint)
+		if err != nil {
+			return err
+		}
+		if again {
+			first--
+		}
+	}
 	for i := first; i < len(segs); i++ {
 		s := segs[i]
 		end, whole, err := l.recoverSegment(s, recoveryPoint)
@@ -52,6 +62,24 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 		l.segs.Store(&segs)
 	}
 	return nil
+}
+
+// trimEnd cuts preallocated space off a segment that should end at an offset; again says that it does not, and must be
+// checked as a whole.
+func (l *Log) trimEnd(s *segment, want int64) (again bool, err error) {
+	if s.size.Load() == 0 {
+		return false, nil
+	}
+	end, size, err := s.findEnd()
+	var corrupt *corruptError
+	if errors.As(err, &corrupt) || err == nil && end != want && !l.cfg.Load().Compact {
+		return true, nil
+	}
+	if err != nil || size == s.size.Load() {
+		return false, err
+	}
+	s.size.Store(size)
+	return false, l.trim(s)
 }
 
 // setSegmentAside keeps the records of a segment that cannot be served and removes its indexes.

@@ -58,13 +58,13 @@ func (e *sidecarEntry) appendTo(p []byte) []byte {
 	p = binary.AppendVarint(p, e.modTime)
 	p = binary.AppendVarint(p, e.end)
 	p = binary.AppendVarint(p, e.firstUnstable)
-	p = append(p, flag(e.producers))
+	p = append(p, bit(e.producers))
 	p = binary.AppendUvarint(p, uint64(len(e.segments)))
 	for _, s := range e.segments {
 		for _, v := range []int64{s.base, s.size, s.maxTimestamp, s.maxTsOffset, s.modified} {
 			p = binary.AppendVarint(p, v)
 		}
-		p = append(p, flag(s.txns))
+		p = append(p, bit(s.txns))
 	}
 	p = binary.AppendUvarint(p, uint64(len(e.epochs)))
 	for _, ep := range e.epochs {
@@ -78,7 +78,7 @@ func (e *sidecarEntry) appendTo(p []byte) []byte {
 	return p
 }
 
-func flag(b bool) byte {
+func bit(b bool) byte {
 	if b {
 		return 1
 	}
