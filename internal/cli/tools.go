@@ -55,11 +55,17 @@ func Tools() []Tool {
 		{"kafka-cluster", newClusterTool},
 		{"kafka-dump-log", newDumpLog},
 		{"kafka-log-dirs", newLogDirsTool},
+		{"kafka-verifiable-consumer", newVerifiableConsumer},
+		{"kafka-verifiable-producer", newVerifiableProducer},
 		{"kafka-e2e-latency", newE2ELatencyTool},
 		{"kafka-consumer-perf-test", newConsumerPerfTool},
 		{"kafka-producer-perf-test", newProducerPerfTool},
 		{"kafka-console-consumer", newConsoleConsumerTool},
 		{"kafka-console-producer", newConsoleProducerTool},
+		{"kafka-consumer-groups", newConsumerGroupsTool},
+		{"kafka-delete-records", newDeleteRecordsTool},
+		{"kafka-get-offsets", newGetOffsetsTool},
+		{"kafka-groups", newGroupsTool},
 		{"kafka-topics", newTopicsTool},
 	}
 }

@@ -201,12 +201,12 @@ func parseReplicaAssignment(text string) ([][]int32, error) {
 			replicas = append(replicas, int32(id))
 		}
 		if len(duplicates) > 0 {
-			return nil, &client.Error{Class: "org.apache.kafka.server.common.AdminCommandFailedException",
+			return nil, &client.Error{Class: "org.apache.kafka.tools.AdminCommandFailedException",
 				Message: "Partition replica lists may not contain duplicate entries: " + strings.Join(duplicates, ",")}
 		}
 		out = append(out, replicas)
 		if len(replicas) != len(out[0]) {
-			return nil, &client.Error{Class: "org.apache.kafka.server.common.AdminOperationException",
+			return nil, &client.Error{Class: "org.apache.kafka.tools.AdminOperationException",
 				Message: fmt.Sprintf("Partition %d has different replication factor: %s", len(out)-1, javaList(replicas))}
 		}
 	}

@@ -125,6 +125,7 @@ func reportHelp(stdout, stderr io.Writer, s *Set) int {
 }
 
 func reportOption(stderr io.Writer, e *OptionError) {
+	fmt.Fprint(stderr, e.Set.OptionErrorPrefix)
 	switch e.Set.OptionErrors {
 	case OptionErrorUsage:
 		fmt.Fprintln(stderr, e.Message)

@@ -1,6 +1,7 @@
 package kafkaflag
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +26,22 @@ func (s *Set) Parse(args []string) error {
 	case s.version.present:
 		return &VersionRequest{}
 	}
-	return s.checkValues()
+	return errors.Join(s.checkValues(), s.checkPresence())
+}
+
+// checkPresence refuses a command line without a required flag. Few of Kafka's tools of this dialect declare any;
+// most check later and in other words.
+func (s *Set) checkPresence() error {
+	var missing []*Flag
+	for _, f := range s.flags {
+		if f.Required && !f.present {
+			missing = append(missing, f)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &OptionError{Set: s, Class: "joptsimple.MissingRequiredOptionsException", Message: "Missing required option(s) " + Join(missing)}
 }
 
 func (s *Set) parseJopt(args []string) error {
