@@ -79,6 +79,8 @@ type Node struct {
 	metadataID    [16]byte // directory id of the metadata directory
 	assign        assignments
 	failed        chan error
+
+	flags
 }
 
 // Run starts a node, serves until ctx ends or the node cannot go on, and stops it in order.
@@ -123,6 +125,7 @@ func (n *Node) fail(err error) {
 // Stop ends the node in order: it leaves the cluster, lets requests finish, flushes the logs and marks the directories
 // as cleanly left. What it returns was not as it should be; the process may end all the same.
 func (n *Node) Stop() error {
+	n.leaving.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	if err := n.uplink.Shutdown(ctx); err != nil {

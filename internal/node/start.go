@@ -55,6 +55,9 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 			}
 		}
 	}()
+	if err := n.serveMetrics(); err != nil {
+		return nil, err
+	}
 	if err := n.openLogs(ctx); err != nil {
 		return nil, err
 	}
@@ -145,7 +148,8 @@ func (n *Node) listen() error {
 		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: authz.AllowAll{}, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
 	})
-	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail}
+	n.register()
+	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: newObserver(n.opts.Metrics)}
 	for _, l := range cfg.Node().Listeners {
 		routes := n.handlers.Routes()
 		if l.Controller {
@@ -193,6 +197,7 @@ func (n *Node) join(ctx context.Context) error {
 	if err := n.uplink.Unfence(ctx); err != nil {
 		return errors.Join(err, ctx.Err())
 	}
+	n.serving.Store(true)
 	return nil
 }
 

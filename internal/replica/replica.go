@@ -33,6 +33,9 @@ func (r *Replica) Role() *partition.Role { return r.role.Load() }
 // Log returns the log, or nil if its directory is offline.
 func (r *Replica) Log() *log.Log { return r.log.Load() }
 
+// MinInSync is the topic's min.insync.replicas.
+func (r *Replica) MinInSync() int { return int(r.minInSync.Load()) }
+
 // leaderLog returns the role and the log for a request that only the leader may serve.
 func (r *Replica) leaderLog() (*partition.Role, *log.Log, error) {
 	role := r.role.Load()

@@ -630,15 +630,24 @@ func TestStopGivesUpAfterItsTime(t *testing.T) {
 
 type recorder struct {
 	mu     sync.Mutex
-	all    []Timing
-	opened int
-	closed int
+	all     []Timing
+	answers int
+	opened  int
+	closed  int
 }
 
 func (r *recorder) Request(t *Timing) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.all = append(r.all, *t)
+}
+
+func (r *recorder) Answer(key int16, resp wire.Response) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if resp.Key() == key {
+		r.answers++
+	}
 }
 
 func (r *recorder) ConnectionOpened(string) {
@@ -672,7 +681,7 @@ func TestObserverHearsTheParts(t *testing.T) {
 	r.Reply(produceAnswer(r))
 	c.receive(produceRequest(9, 1, nil))
 	s.Stop(time.Second)
-	if len(rec.all) != 2 || rec.opened != 1 || rec.closed != 1 {
+	if len(rec.all) != 2 || rec.answers != 2 || rec.opened != 1 || rec.closed != 1 {
 		t.Fatalf("%+v", rec)
 	}
 	m, p := rec.all[0], rec.all[1]

@@ -56,12 +56,10 @@ type ClusterSource struct {
 	Brokers    func() []BrokerInfo
 	Partitions func(yield func(ClusterPartition) bool)
 	Count      func() int // of partitions that Partitions yields
-	Commits    func(yield func(GroupCommit) bool)
-	Members    func(yield func(GroupMembers) bool)
 }
 
-// Cluster serves the figures of kafka_exporter: those of partitions led here and of groups coordinated here.
-// Together the brokers of a cluster serve each once.
+// Cluster serves kafka_exporter's figures of the cluster: offsets of those partitions that are led here. Together the
+// brokers of a cluster serve each once.
 func (r *Registry) Cluster(src ClusterSource) {
 	r.Source(func(emit Emit) {
 		brokers := src.Brokers()
@@ -70,7 +68,6 @@ func (r *Registry) Cluster(src ClusterSource) {
 			emit(expBrokerInfo, Labels{"id", strconv.Itoa(int(b.ID)), "address", b.Address}, 1)
 		}
 		r.emitClusterPartitions(emit, src)
-		emitGroups(emit, src)
 	})
 }
 
@@ -97,29 +94,52 @@ func (r *Registry) emitClusterPartitions(emit Emit, src ClusterSource) {
 	}
 }
 
-func emitGroups(emit Emit, src ClusterSource) {
-	type groupTopic struct{ group, topic string }
-	offsets, lags := map[groupTopic]float64{}, map[groupTopic]float64{}
-	src.Commits(func(c GroupCommit) bool {
+type groupTopic struct{ group, topic string }
+
+// Lag collects kafka_exporter's figures of the groups coordinated here during one scrape. The zero value is ready.
+type Lag struct {
+	commits       []GroupCommit
+	members       []GroupMembers
+	offsets, lags map[groupTopic]float64
+}
+
+// Members tells how many members a group has.
+func (g *Lag) Members(group string, members int) {
+	g.members = append(g.members, GroupMembers{group, members})
+}
+
+// Commit tells of a committed offset.
+func (g *Lag) Commit(c GroupCommit) {
+	if g.offsets == nil {
+		g.offsets, g.lags = map[groupTopic]float64{}, map[groupTopic]float64{}
+	}
+	key := groupTopic{c.Group, c.Topic}
+	g.offsets[key] += float64(max(c.Offset, 0))
+	g.lags[key] += max(float64(c.lag()), 0)
+	g.commits = append(g.commits, c)
+}
+
+// lag is -1 where it is not known.
+func (c GroupCommit) lag() int64 {
+	if c.Offset < 0 || c.HighWatermark < 0 {
+		return -1
+	}
+	return max(c.HighWatermark-c.Offset, 0)
+}
+
+// Emit hands over what was collected.
+func (g *Lag) Emit(emit Emit) {
+	for _, c := range g.commits {
 		l := Labels{"consumergroup", c.Group, "topic", c.Topic, "partition", strconv.Itoa(int(c.Partition))}
-		key := groupTopic{c.Group, c.Topic}
-		lag := int64(-1)
-		if c.Offset >= 0 && c.HighWatermark >= 0 {
-			lag = max(c.HighWatermark-c.Offset, 0)
-			lags[key] += float64(lag)
-		}
-		offsets[key] += float64(max(c.Offset, 0))
 		emit(expGroupOffset, l, float64(c.Offset))
-		emit(expGroupLag, l, float64(lag))
-		return true
-	})
-	for key, sum := range offsets {
+		emit(expGroupLag, l, float64(c.lag()))
+	}
+	for key, sum := range g.offsets {
 		l := Labels{"consumergroup", key.group, "topic", key.topic}
 		emit(expGroupOffsets, l, sum)
-		emit(expGroupLags, l, lags[key])
+		emit(expGroupLags, l, g.lags[key])
 	}
-	src.Members(func(m GroupMembers) bool {
+	for _, m := range g.members {
 		emit(expMembers, Labels{"consumergroup", m.Group}, float64(m.Members))
-		return true
-	})
+	}
 }

@@ -16,7 +16,7 @@ type Request struct {
 	mu       sync.Mutex
 	versions [64]*Counter
 	errors   map[string]*Counter
-	noError  *Counter
+	none     *Counter
 }
 
 // RequestTimes are the parts of the time that a request took, as Kafka splits them.
@@ -64,13 +64,12 @@ func (r *Registry) Request(api string) *Request {
 		*h.to = r.Timing(requestFact(h.name, Timing, h.help), "request", api)
 	}
 	q.requestBytes = r.Counter(Fact{Name: "weir_request_bytes_total", Kind: PlainCounter, Help: "Bytes of requests."}, "request", api)
-	q.noError = q.errorCounter("NONE")
+	q.none = q.errorCounter(noError)
 	return q
 }
 
-// Observe counts a request that was answered. errorName is the name of the answer's error, "" or NONE if there
-// is none.
-func (q *Request) Observe(version int16, bytes int, times RequestTimes, errorName string) {
+// Observe counts a request that was answered.
+func (q *Request) Observe(version int16, bytes int, times RequestTimes) {
 	q.requestQueue.Observe(times.RequestQueue)
 	q.local.Observe(times.Local)
 	q.remote.Observe(times.Remote)
@@ -82,12 +81,18 @@ func (q *Request) Observe(version int16, bytes int, times RequestTimes, errorNam
 	q.total.Observe(times.Total())
 	q.requestBytes.Add(int64(bytes))
 	q.version(version).Inc()
-	if errorName == "" || errorName == "NONE" {
-		q.noError.Inc()
+}
+
+// CountError counts an error of an answer by its name, NONE included. An answer may have several.
+func (q *Request) CountError(name string) {
+	if name == noError {
+		q.none.Inc()
 		return
 	}
-	q.errorCounter(errorName).Inc()
+	q.errorCounter(name).Inc()
 }
+
+const noError = "NONE"
 
 func (q *Request) version(v int16) *Counter {
 	if v < 0 || int(v) >= len(q.versions) {

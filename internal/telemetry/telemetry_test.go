@@ -34,7 +34,7 @@ func full(opt Options) *Registry {
 		r.Counter(f)
 	}
 	r.Topic("orders").Produced(10, 1000)
-	r.Request("Produce").Observe(13, 500, RequestTimes{Local: 2 * time.Millisecond}, "")
+	r.Request("Produce").Observe(13, 500, RequestTimes{Local: 2 * time.Millisecond})
 	r.Partitions(func() int { return 1 }, func(yield func(PartitionState) bool) {
 		yield(PartitionState{Topic: "orders", Partition: 0, SizeBytes: 1000, LogEnd: 10, Leader: true, Replicas: 1, ISR: 1, MinISR: 1})
 	})
@@ -44,11 +44,13 @@ func full(opt Options) *Registry {
 		Partitions: func(yield func(ClusterPartition) bool) {
 			yield(ClusterPartition{Topic: "orders", Leader: 1, Replicas: []int32{1}, ISR: []int32{1}, HighWatermark: 10})
 		},
-		Commits: func(yield func(GroupCommit) bool) {
-			_ = yield(GroupCommit{Group: "g", Topic: "orders", Partition: 0, Offset: 7, HighWatermark: 10}) &&
-				yield(GroupCommit{Group: "g", Topic: "orders", Partition: 1, Offset: -1, HighWatermark: 5})
-		},
-		Members: func(yield func(GroupMembers) bool) { yield(GroupMembers{"g", 2}) },
+	})
+	r.Source(func(emit Emit) {
+		var lag Lag
+		lag.Commit(GroupCommit{Group: "g", Topic: "orders", Partition: 0, Offset: 7, HighWatermark: 10})
+		lag.Commit(GroupCommit{Group: "g", Topic: "orders", Partition: 1, Offset: -1, HighWatermark: 5})
+		lag.Members("g", 2)
+		lag.Emit(emit)
 	})
 	return r
 }
@@ -279,6 +281,6 @@ func BenchmarkObserve(b *testing.B) {
 	q := New(Options{}).Request("Produce")
 	b.ReportAllocs()
 	for b.Loop() {
-		q.Observe(13, 1000, RequestTimes{Local: time.Millisecond}, "")
+		q.Observe(13, 1000, RequestTimes{Local: time.Millisecond})
 	}
 }
