@@ -629,7 +629,7 @@ func TestStopGivesUpAfterItsTime(t *testing.T) {
 }
 
 type recorder struct {
-	mu     sync.Mutex
+	mu      sync.Mutex
 	all     []Timing
 	answers int
 	opened  int
