@@ -141,7 +141,11 @@ func (n *Node) applyChange(out []election, c replica.Change) []election {
 		n.logger.Error("replica is offline", "topic", c.Topic, "partition", c.Index, "err", err)
 	}
 	if (elected || resigned) && c.Topic == offsetsTopic {
-		out = append(out, election{partition: c.Index, epoch: c.Role.LeaderEpoch, elected: elected, resigned: resigned})
+		e := election{partition: c.Index, epoch: c.Role.LeaderEpoch, elected: elected, resigned: resigned}
+		if c.Removed {
+			e.epoch = -1 // whatever it was
+		}
+		out = append(out, e)
 	}
 	return out
 }

@@ -55,14 +55,15 @@ func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, done func(base
 	})
 }
 
-// ReadFrom returns whole batches from the one that holds offset, up to the high watermark: at least one batch, even
-// beyond maxBytes; none at the high watermark.
+// ReadFrom returns whole batches from the one that holds offset, up to the log's end: at least one batch, even beyond
+// maxBytes; none at the end. What lies above the high watermark belongs to the state too: a new leader's records will
+// be committed.
 func (o *Owned) ReadFrom(offset int64, maxBytes int) ([]byte, error) {
 	l := o.r.log.Load()
 	if l == nil {
 		return nil, wire.KafkaStorageError
 	}
-	info, err := l.Read(offset, maxBytes, true, log.BoundHighWatermark)
+	info, err := l.Read(offset, maxBytes, true, log.BoundLogEnd)
 	if err != nil || info.Range == nil {
 		return nil, err
 	}
