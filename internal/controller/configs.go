@@ -291,6 +291,9 @@ func (c *Controller) checkConfigSizes(configs map[string]string) error {
 func (c *Controller) checkResource(res image.ConfigResource) error {
 	switch res.Type {
 	case image.TopicConfig:
+		if res.Name == "" {
+			return refuse(wire.InvalidRequest, "Default topic resources are not allowed.")
+		}
 		if err := validateTopicName(res.Name); err != nil {
 			return err
 		}
@@ -303,13 +306,13 @@ func (c *Controller) checkResource(res image.ConfigResource) error {
 		}
 		id, err := strconv.ParseInt(res.Name, 10, 32)
 		if err != nil {
-			return refuse(wire.InvalidRequest, "Unable to parse broker name as a base 10 number.")
+			return refuse(wire.InvalidRequest, "Node id must be an integer, but it is: %s", res.Name)
 		}
 		if id < 0 {
 			return refuse(wire.InvalidRequest, "Invalid negative broker ID.")
 		}
 		if c.state.Broker(int32(id)) == nil && !c.isController(int32(id)) {
-			return refuse(wire.BrokerIdNotRegistered, "No broker with id %d found.", id)
+			return refuse(wire.BrokerIdNotRegistered, "No node with id %d found.", id)
 		}
 	case image.ClientMetricsConfig:
 		if res.Name == "" {
@@ -320,25 +323,13 @@ func (c *Controller) checkResource(res image.ConfigResource) error {
 			return refuse(wire.InvalidRequest, "Default group resources are not allowed.")
 		}
 	default:
-		return refuse(wire.InvalidRequest, "Unexpected resource type %s.", resourceTypeName(res.Type))
+		return refuse(wire.InvalidRequest, "Unknown resource type %d", res.Type)
 	}
 	return nil
 }
 
 func (c *Controller) isController(id int32) bool {
 	return id == c.cfg.NodeID || slices.ContainsFunc(c.state.Controllers(), func(k *image.Controller) bool { return k.ID == id })
-}
-
-func resourceTypeName(t image.ConfigType) string {
-	switch t {
-	case image.BrokerLoggerConfig:
-		return "BROKER_LOGGER"
-	case image.TopicConfig:
-		return "TOPIC"
-	case image.BrokerConfig:
-		return "BROKER"
-	}
-	return "UNKNOWN"
 }
 
 // validateConfig asks the settings' own rules about the set that a resource is to have.
@@ -362,7 +353,7 @@ func (c *Controller) validateConfig(t image.ConfigType, name string, old, next m
 	if errors.As(err, &coded) {
 		return refuse(coded, "%s", err)
 	}
-	if t == image.BrokerConfig {
+	if t == image.BrokerConfig || t == image.ClientMetricsConfig {
 		return refuse(wire.InvalidRequest, "%s", err)
 	}
 	return refuse(wire.InvalidConfig, "%s", err)

@@ -130,8 +130,8 @@ func TestCreateTopicErrors(t *testing.T) {
 	if k.c.Image().TopicCount() != 1 {
 		t.Errorf("%d topics", k.c.Image().TopicCount())
 	}
-	if _, err := k.c.Handle(k.ctx(), RequestContext{}, tooMany()); wire.CodeOf(err) != wire.PolicyViolation {
-		t.Errorf("10001 partitions: %v", err)
+	if r := ask[*kmsg.CreateTopicsResponse](k, tooMany()).Topics[0]; wire.Code(r.ErrorCode) != wire.PolicyViolation {
+		t.Errorf("10001 partitions: %+v", r)
 	}
 }
 

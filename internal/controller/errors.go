@@ -11,8 +11,9 @@ import (
 
 // outcome is a protocol error with the sentence that Apache Kafka says with it.
 type outcome struct {
-	code    wire.Code
-	message string
+	code     wire.Code
+	message  string
+	wordless bool // Kafka says nothing with it
 }
 
 func (o *outcome) Error() string { return o.message }
@@ -20,13 +21,21 @@ func (o *outcome) Unwrap() error { return o.code }
 
 // refuse is an error with Kafka's own sentence.
 func refuse(code wire.Code, format string, args ...any) error {
-	return &outcome{code, fmt.Sprintf(format, args...)}
+	return &outcome{code: code, message: fmt.Sprintf(format, args...)}
 }
 
 // plain is an error with the sentence that belongs to its code.
-func plain(code wire.Code) error { return &outcome{code, defaultMessage(code)} }
+func plain(code wire.Code) error { return &outcome{code: code, message: defaultMessage(code)} }
+
+// wordless is an error whose message is null in the answer.
+func wordless(code wire.Code) error {
+	return &outcome{code: code, message: defaultMessage(code), wordless: true}
+}
 
 func defaultMessage(code wire.Code) string {
+	if code == wire.ElectionNotNeeded {
+		return "Leader election not needed for topic partition."
+	}
 	if e := kerr.TypedErrorForCode(int16(code)); e != nil {
 		return e.Description
 	}
@@ -41,6 +50,9 @@ func errorFields(err error) (code int16, message *string) {
 	var o *outcome
 	text := ""
 	if errors.As(err, &o) {
+		if o.wordless {
+			return int16(o.code), nil
+		}
 		text = o.message
 	} else {
 		text = defaultMessage(wire.CodeOf(err))

@@ -94,22 +94,13 @@ func (c *Controller) updateFeatures(_ RequestContext, req *kmsg.UpdateFeaturesRe
 			}
 		}
 		recs, err := c.updateFeature(u.Feature, u.MaxVersionLevel, kind)
-		result := kmsg.NewUpdateFeaturesResponseResult()
-		result.Feature = u.Feature
-		result.ErrorCode, result.ErrorMessage = errorFields(err)
-		resp.Results = append(resp.Results, result)
-		records = append(records, recs...)
-		if err != nil && req.Version >= 2 {
-			resp.Results = nil
+		if err != nil {
+			code, _ := errorFields(err)
 			message := fmt.Sprintf("The update failed for all features since the following feature had an error: %s", err)
-			resp.ErrorCode, resp.ErrorMessage = result.ErrorCode, &message
+			resp.ErrorCode, resp.ErrorMessage = code, &message
 			return decision{answer: resp}, nil
 		}
-	}
-	for _, r := range resp.Results {
-		if r.ErrorCode != 0 {
-			return decision{answer: resp}, nil
-		}
+		records = append(records, recs...)
 	}
 	if req.ValidateOnly {
 		records = nil
@@ -206,7 +197,7 @@ func (c *Controller) updateMetadataVersion(from, to image.MetadataVersion, kind 
 			if kind == unsafeDowngrade {
 				why = "Unsafe metadata downgrade is not supported in this version."
 			}
-			return nil, refuse(wire.InvalidUpdateVersion, "Unsupported metadata.version downgrade from %s to %s. %s", from, to, why)
+			return nil, refuse(wire.InvalidUpdateVersion, "Unsupported metadata.version downgrade from %d to %d. %s", from, to, why)
 		}
 	}
 	return []mr.Versioned{mr.V0(&mr.FeatureLevelRecord{Name: image.FeatureMetadata, FeatureLevel: int16(to)})}, nil

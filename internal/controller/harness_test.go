@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 type cluster struct {
 	t      testing.TB
 	fs     *vfs.Mem
-	set    *config.Set
+	set    atomic.Pointer[config.Set]
 	c      *Controller
 	q      *quorum.Quorum
 	g      *lifecycle.Group
@@ -47,7 +48,8 @@ func settings(t testing.TB, lines ...string) *config.Set {
 
 func newCluster(t testing.TB, overrides ...string) *cluster {
 	t.Helper()
-	k := &cluster{t: t, fs: vfs.NewMem(), set: settings(t, overrides...), epochs: map[int32]int64{}}
+	k := &cluster{t: t, fs: vfs.NewMem(), epochs: map[int32]int64{}}
+	k.set.Store(settings(t, overrides...))
 	if err := k.fs.MkdirAll("/data"); err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +65,13 @@ func (k *cluster) start() {
 	k.t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	k.g = lifecycle.New("test", quiet)
-	k.c = New(Config{NodeID: 1, DirectoryID: image.UUID{1}, ClusterID: "cluster", Settings: func() *config.Set { return k.set }, Log: quiet,
+	k.c = New(Config{NodeID: 1, DirectoryID: image.UUID{1}, ClusterID: "cluster", Settings: k.set.Load, Log: quiet,
 		Endpoints: []image.Endpoint{{Name: "CONTROLLER", Host: "127.0.0.1", Port: 9093}},
 		OnImage: func(img *image.Image, d *image.Delta) {
+			if len(d.Configs) > 0 {
+				next, _ := k.set.Load().WithDynamic(img.Config(image.BrokerConfig, ""), img.Config(image.BrokerConfig, "1"))
+				k.set.Store(next)
+			}
 			k.mu.Lock()
 			k.images++
 			k.topics += len(d.Topics)

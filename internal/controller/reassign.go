@@ -67,7 +67,7 @@ func (c *Controller) reassignOne(name string, in kmsg.AlterPartitionAssignmentsR
 // cancelReassignment takes back what was added and keeps what was to go.
 func (c *Controller) cancelReassignment(t *image.Topic, index int32, p *image.Partition) (*mr.PartitionChangeRecord, error) {
 	if !p.Reassigning() {
-		return nil, plain(wire.NoReassignmentInProgress)
+		return nil, wordless(wire.NoReassignmentInProgress)
 	}
 	ch := c.changeOf(t, index, p)
 	ch.replicas, ch.isr = without(p.Replicas, p.Adding...), without(p.ISR, p.Adding...)

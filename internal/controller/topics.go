@@ -24,7 +24,10 @@ func (c *Controller) createTopics(rc RequestContext, req *kmsg.CreateTopicsReque
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	create := creation{c: c, describable: rc.MayDescribeConfigs}
 	if err := create.checkTotal(req); err != nil {
-		return decision{}, err
+		for _, t := range req.Topics {
+			resp.Topics = append(resp.Topics, refusedTopic(t.Topic, err))
+		}
+		return decision{answer: resp}, nil
 	}
 	duplicates := duplicateNames(req)
 	for i := range req.Topics {
@@ -34,24 +37,26 @@ func (c *Controller) createTopics(rc RequestContext, req *kmsg.CreateTopicsReque
 		}
 		result, err := create.topic(t)
 		if err != nil {
-			result = kmsg.NewCreateTopicsResponseTopic()
-			result.Topic, result.NumPartitions, result.ReplicationFactor = t.Topic, -1, -1
-			result.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
-			result.ErrorCode, result.ErrorMessage = errorFields(err)
+			result = refusedTopic(t.Topic, err)
 		}
 		resp.Topics = append(resp.Topics, result)
 	}
 	for _, name := range slices.Sorted(maps.Keys(duplicates)) {
-		result := kmsg.NewCreateTopicsResponseTopic()
-		result.Topic, result.NumPartitions, result.ReplicationFactor = name, -1, -1
-		result.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
-		result.ErrorCode, result.ErrorMessage = errorFields(refuse(wire.InvalidRequest, "Duplicate topic name."))
-		resp.Topics = append(resp.Topics, result)
+		resp.Topics = append(resp.Topics, refusedTopic(name, refuse(wire.InvalidRequest, "Duplicate topic name.")))
 	}
 	if req.ValidateOnly {
 		return decision{answer: resp}, nil
 	}
 	return decision{answer: resp, records: create.records}, nil
+}
+
+// refusedTopic is the answer for a topic that was not made.
+func refusedTopic(name string, err error) kmsg.CreateTopicsResponseTopic {
+	result := kmsg.NewCreateTopicsResponseTopic()
+	result.Topic, result.NumPartitions, result.ReplicationFactor = name, -1, -1
+	result.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+	result.ErrorCode, result.ErrorMessage = errorFields(err)
+	return result
 }
 
 // duplicateNames are the names that stand in a request more than once.
@@ -346,7 +351,7 @@ func (c *Controller) deleteTopics(_ RequestContext, req *kmsg.DeleteTopicsReques
 	duplicates := duplicateDeletions(wanted)
 	var records []mr.Versioned
 	done := map[image.TopicID]struct{}{}
-	for _, w := range wanted {
+	for _, w := range distinctDeletions(wanted) {
 		result := kmsg.NewDeleteTopicsResponseTopic()
 		result.Topic, result.TopicID = w.Topic, w.TopicID
 		t, err := c.toDelete(w, duplicates)
@@ -384,6 +389,21 @@ func duplicateDeletions(wanted []kmsg.DeleteTopicsRequestTopic) map[string]bool 
 		seen[k] = twice
 	}
 	return seen
+}
+
+// distinctDeletions has each name and id once, but every topic that is named by neither or both.
+func distinctDeletions(wanted []kmsg.DeleteTopicsRequestTopic) []kmsg.DeleteTopicsRequestTopic {
+	seen := make(map[string]struct{}, len(wanted))
+	var out []kmsg.DeleteTopicsRequestTopic
+	for _, w := range wanted {
+		k := deletionKey(w)
+		if _, twice := seen[k]; twice && (w.Topic != nil) != (w.TopicID != image.TopicID{}) {
+			continue
+		}
+		seen[k] = struct{}{}
+		out = append(out, w)
+	}
+	return out
 }
 
 func (c *Controller) toDelete(w kmsg.DeleteTopicsRequestTopic, duplicates map[string]bool) (*image.Topic, error) {
@@ -444,7 +464,7 @@ func (c *Controller) createPartitions(_ RequestContext, req *kmsg.CreatePartitio
 func (c *Controller) morePartitions(t kmsg.CreatePartitionsRequestTopic, before int) ([]mr.Versioned, error) {
 	topic := c.state.TopicByName(t.Topic)
 	if topic == nil {
-		return nil, plain(wire.UnknownTopicOrPartition)
+		return nil, wordless(wire.UnknownTopicOrPartition)
 	}
 	have := len(topic.Partitions)
 	switch {
