@@ -51,7 +51,7 @@ func (t *brokerAPIVersionsTool) Run(ctx context.Context, env Env) error {
 	if err != nil {
 		return throw(env, err)
 	}
-	hashOrder(nodes, defaultHashCapacity, node.hash)
+	hashOrder(nodes, defaultHashCapacity, clusterNode.hash)
 	for _, n := range nodes {
 		if keys, err := apiVersions(ctx, c.admin, n.id); err != nil {
 			fmt.Fprintf(env.Stdout, "%s -> ERROR: %v\n", n, err)
@@ -74,7 +74,7 @@ func apiVersions(ctx context.Context, admin *client.Admin, broker int32) ([]kmsg
 }
 
 // hash is the hashCode of Kafka's Node.
-func (n node) hash() int32 {
+func (n clusterNode) hash() int32 {
 	h := 31*(31+stringHash(n.host)) + n.id
 	h = 31*h + n.port
 	if n.rack != "" {
@@ -84,7 +84,7 @@ func (n node) hash() int32 {
 }
 
 // String is a node as Kafka's tools print it.
-func (n node) String() string {
+func (n clusterNode) String() string {
 	return fmt.Sprintf("%s:%d (id: %d rack: %s isFenced: false)", n.host, n.port, n.id, cmp.Or(n.rack, "null"))
 }
 

@@ -70,7 +70,7 @@ func (c *clusterCommand) execute(ctx context.Context, env Env) error {
 	file := c.commandConfig.Value()
 	if c.config.Present() {
 		if c.commandConfig.Present() {
-			return terseError("--config and --command-config cannot be specified together.")
+			return terseErrorf("--config and --command-config cannot be specified together.")
 		}
 		fmt.Fprintln(env.Stdout, "Option --config has been deprecated and will be removed in a future version. Use --command-config instead.")
 		file = c.config.Value()

@@ -9,8 +9,8 @@ import (
 	"github.com/weir-stream/weir/internal/cli/client"
 )
 
-// node is a broker or controller of the cluster.
-type node struct {
+// clusterNode is a broker or controller of the cluster.
+type clusterNode struct {
 	id   int32
 	host string
 	port int32
@@ -18,22 +18,22 @@ type node struct {
 }
 
 // clusterNodes are the brokers of the cluster (or the controllers, for a client of bootstrap.controllers), by id.
-func clusterNodes(ctx context.Context, admin *client.Admin) ([]node, error) {
+func clusterNodes(ctx context.Context, admin *client.Admin) ([]clusterNode, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Topics = []kmsg.MetadataRequestTopic{}
 	raw, err := admin.Call(ctx, "listNodes", req)
 	if err != nil {
 		return nil, err
 	}
-	var nodes []node
+	var nodes []clusterNode
 	for _, b := range raw.(*kmsg.MetadataResponse).Brokers {
-		n := node{id: b.NodeID, host: b.Host, port: b.Port}
+		n := clusterNode{id: b.NodeID, host: b.Host, port: b.Port}
 		if b.Rack != nil {
 			n.rack = *b.Rack
 		}
 		nodes = append(nodes, n)
 	}
-	slices.SortFunc(nodes, func(a, b node) int { return int(a.id - b.id) })
+	slices.SortFunc(nodes, func(a, b clusterNode) int { return int(a.id - b.id) })
 	return nodes, nil
 }
 

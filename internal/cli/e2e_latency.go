@@ -72,7 +72,7 @@ func (t *e2eLatencyTool) fromFlags(run *e2eLatency) error {
 func (t *e2eLatencyTool) fromPositional(env Env, run *e2eLatency) error {
 	args := t.set.Args()
 	if len(args) != 5 && len(args) != 6 {
-		return terseError("Invalid number of arguments. Expected 5 or 6 positional arguments, but got %d. Usage: bootstrap-server topic num-records "+
+		return terseErrorf("Invalid number of arguments. Expected 5 or 6 positional arguments, but got %d. Usage: bootstrap-server topic num-records "+
 			"producer-acks record-size [optional] command-config", len(args))
 	}
 	fmt.Fprintln(env.Stdout, "WARNING: Positional argument usage is deprecated and will be removed in Apache Kafka 5.0. Please use named arguments instead: "+

@@ -72,7 +72,7 @@ func (t *logDirsTool) run(ctx context.Context, env Env, c *cluster, asked []int3
 	}
 	missing := slices.DeleteFunc(slices.Clone(asked), func(id int32) bool { return slices.Contains(existing, id) })
 	if len(missing) > 0 {
-		return terseError("ERROR: The given brokers do not exist from --broker-list: %s. Current existent brokers: %s", joinIDs(missing), joinIDs(existing))
+		return terseErrorf("ERROR: The given brokers do not exist from --broker-list: %s. Current existent brokers: %s", joinIDs(missing), joinIDs(existing))
 	}
 	if len(asked) > 0 {
 		existing = asked

@@ -116,7 +116,7 @@ func (c *cluster) callSeed(ctx context.Context, name string, req kmsg.Request) (
 
 // endpoint is a node with what only DescribeCluster tells.
 type endpoint struct {
-	node
+	clusterNode
 	fenced bool
 }
 
@@ -128,7 +128,7 @@ func (c *cluster) describe(ctx context.Context, fenced bool) ([]endpoint, int32,
 	}
 	var nodes []endpoint
 	for _, b := range resp.Brokers {
-		e := endpoint{node{id: b.NodeID, host: b.Host, port: b.Port}, b.IsFenced}
+		e := endpoint{clusterNode{id: b.NodeID, host: b.Host, port: b.Port}, b.IsFenced}
 		if b.Rack != nil {
 			e.rack = *b.Rack
 		}
@@ -163,6 +163,6 @@ func throwExecution(env Env, err error) error {
 }
 
 // terseError ends a tool with one line on the error stream.
-func terseError(format string, args ...any) error {
+func terseErrorf(format string, args ...any) error {
 	return &kafkaflag.ExitError{Code: 1, Message: fmt.Sprintf(format, args...)}
 }
