@@ -1,0 +1,97 @@
+//go:build conform
+
+package conformance
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/weir-stream/weir/internal/kafkadist"
+	"github.com/weir-stream/weir/internal/testkit/brokers"
+)
+
+// basePort is where the ports of these tests begin.
+const basePort = 20800
+
+// heap is enough for Apache Kafka in these tests and leaves the machine room.
+const heap = "512M"
+
+// dist is the Apache Kafka to compare with, or a skip with the reason.
+func dist(t *testing.T, version string) *kafkadist.Dist {
+	t.Helper()
+	d, err := kafkadist.Ensure(t.Context(), version, testWriter{t})
+	if errors.Is(err, kafkadist.ErrMissing) {
+		t.Skipf("Apache Kafka %s: %v", version, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(b []byte) (int, error) {
+	w.t.Logf("%s", b)
+	return len(b), nil
+}
+
+// apache starts Apache Kafka on an empty directory.
+func apache(t *testing.T, props map[string]string) *brokers.Broker {
+	t.Helper()
+	return start(t, brokers.Config{Dist: dist(t, kafkadist.Current), Heap: heap, Props: props})
+}
+
+// subject starts what is to be judged: bin/weir, or a second Apache Kafka with
+// WEIR_CONFORM_SUBJECT=apache, which shows whether a scenario is repeatable.
+func subject(t *testing.T, props map[string]string) *brokers.Broker {
+	t.Helper()
+	if selfComparison() {
+		return apache(t, props)
+	}
+	return weir(t, props)
+}
+
+func selfComparison() bool { return os.Getenv("WEIR_CONFORM_SUBJECT") == "apache" }
+
+func weir(t *testing.T, props map[string]string) *brokers.Broker {
+	t.Helper()
+	return start(t, brokers.Config{Binary: binary(t), Props: props})
+}
+
+// binary is bin/weir, which make conform has built.
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../bin/weir")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("%v: run make build first", err)
+	}
+	return path
+}
+
+func start(t *testing.T, c brokers.Config) *brokers.Broker {
+	t.Helper()
+	c.Port = basePort
+	if c.Dir == "" {
+		c.Dir = t.TempDir()
+	}
+	b, err := brokers.Start(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the end of %s's log:\n%s", b.Name(), b.LogTail(15))
+		}
+	})
+	return b
+}
