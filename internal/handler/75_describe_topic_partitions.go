@@ -87,7 +87,8 @@ func (b *Broker) describeTopic(r *wire.Request, img *image.Image, name string, t
 		p := t.Partitions[i]
 		rp := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		rp.Partition, rp.LeaderID, rp.LeaderEpoch = int32(i), p.Leader, p.LeaderEpoch
-		rp.Replicas, rp.ISR, rp.EligibleLeaderReplicas, rp.LastKnownELR = p.Replicas, p.ISR, p.ELR, p.LastKnownELR
+		rp.Replicas, rp.ISR = p.Replicas, p.ISR
+		rp.EligibleLeaderReplicas, rp.LastKnownELR = notNull(p.ELR), notNull(p.LastKnownELR)
 		rp.OfflineReplicas = b.offlineReplicas(img, p)
 		if br := img.Broker(p.Leader); p.Leader < 0 || br == nil || br.Fenced {
 			rp.ErrorCode, rp.LeaderID = int16(wire.LeaderNotAvailable), -1
@@ -95,4 +96,12 @@ func (b *Broker) describeTopic(r *wire.Request, img *image.Image, name string, t
 		out.Partitions = append(out.Partitions, rp)
 	}
 	return out, -1
+}
+
+// notNull makes an empty list of none: the protocol allows null here, but Java's tools do not.
+func notNull(ids []int32) []int32 {
+	if ids == nil {
+		return []int32{}
+	}
+	return ids
 }

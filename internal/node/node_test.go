@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/config"
 )
@@ -178,4 +179,20 @@ func TestStopDoesNotWaitForParkedRequests(t *testing.T) {
 	}
 	c.Close()
 	<-polled
+}
+
+// Java's tools do not bear a null where Apache Kafka sends an empty list.
+func TestDescribeTopicPartitionsHasNoNulls(t *testing.T) {
+	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
+	defer n.Stop()
+	produce(t, client(t, n, kgo.AllowAutoTopicCreation()), "orders", 0, 1)
+	req := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	req.ResponsePartitionLimit = 10
+	resp, err := req.RequestWith(t.Context(), client(t, n))
+	if err != nil || len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		t.Fatalf("%+v, %v", resp, err)
+	}
+	if p := resp.Topics[0].Partitions[0]; p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil || p.LeaderID != 1 {
+		t.Fatalf("%+v", p)
+	}
 }
