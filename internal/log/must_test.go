@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"reflect"
+	"syscall"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -50,3 +51,5 @@ func greater[T cmp.Ordered](t testing.TB, a, b T) {
 		t.Fatalf("%v is not above %v", a, b)
 	}
 }
+
+var errNoSpace error = syscall.ENOSPC

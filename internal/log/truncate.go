@@ -39,7 +39,9 @@ func (l *Log) truncateLocked(offset, nowMs int64) error {
 		return l.storageError("truncate", err)
 	}
 	// The watermarks come down before the bytes go, so that no new read is handed what is about to be cut.
-	l.lower(end)
+	if err := l.lower(end); err != nil {
+		return err
+	}
 	l.segs.Store(ptr(slices.Clone(segs[:i+1])))
 	seg.size.Store(pos)
 	for _, s := range segs[i+1:] {
@@ -57,23 +59,21 @@ func (l *Log) truncateLocked(offset, nowMs int64) error {
 	if err := l.rebuildProducers(l.start.Load(), end); err != nil {
 		return l.storageError("load producers", err)
 	}
-	return l.afterCut()
+	l.afterCut()
+	return l.usable()
 }
 
 // afterCut writes down what must not be found higher after a crash than the log is now.
-func (l *Log) afterCut() error {
+func (l *Log) afterCut() {
 	if err := l.writeEpochs(true); err != nil {
-		return l.storageError("write leader epochs", err)
+		// Epochs above the end are left out when the file is read.
+		l.env.logger.Warn("leader epochs are not written", "error", l.storageError("write leader epochs", err))
 	}
 	l.tailMu.Lock()
 	if l.firstDirty > l.end.Load() {
 		l.firstDirty = l.start.Load()
 	}
 	l.tailMu.Unlock()
-	if l.env.onLowered != nil && l.pointWritten.Load() > l.flushed.Load() {
-		return l.storageError("write recovery point", l.env.onLowered(l))
-	}
-	return nil
 }
 
 // cutPoint is where the batch that holds offset starts, in the file and as an offset.
@@ -101,19 +101,30 @@ func (l *Log) cutPoint(seg *segment, offset int64) (pos, end int64, err error) {
 	return pos, min(h.BaseOffset(), offset), nil
 }
 
-// lower brings every offset of the log down to a new end.
-func (l *Log) lower(end int64) {
+// lower brings every offset of the log down to a new end, on disk first: after a crash nothing above the cut may be
+// trusted. If that cannot be written (a full disk), nothing has changed.
+func (l *Log) lower(end int64) error {
+	flushed := l.flushed.Load()
+	l.tailMu.Lock()
+	l.truncations.Add(1)
+	l.flushed.Store(min(flushed, end))
+	l.tailMu.Unlock()
+	if l.env.onLowered != nil && l.pointWritten.Load() > end {
+		if err := l.env.onLowered(l); err != nil {
+			l.flushed.Store(flushed)
+			return l.storageError("write recovery point", err)
+		}
+	}
 	l.tailMu.Lock()
 	defer l.tailMu.Unlock()
-	l.truncations.Add(1)
 	l.marks.clear()
 	l.hwMark, l.lsoMark = mark{}, mark{}
 	l.end.Store(end)
-	l.flushed.Store(min(l.flushed.Load(), end))
 	l.start.Store(min(l.start.Load(), end))
 	if l.hw.Load() > end {
 		l.hw.Store(end)
 	}
+	return nil
 }
 
 // cutSegment cuts the active segment's files. The indexes are synced, so that after a power cut no entry of what was
@@ -152,20 +163,21 @@ func (l *Log) cutSegment(seg *segment, end, pos, nowMs int64) error {
 	return seg.syncIndexes()
 }
 
-// truncateTimes drops the time index entries at or above the relative offset.
+// truncateTimes drops the time index entries at or above the relative offset. It only shortens the file, so that a full
+// disk does not stand in the way.
 func (s *segment) truncateTimes(relative uint32) error {
-	if err := s.times.write(s.log.env.fs, s.path(timeIndexSuffix)); err != nil {
-		return err
-	}
 	ents, err := s.allTimes()
 	if err != nil {
 		return err
 	}
-	for len(ents) > 0 && ents[len(ents)-1].relative >= relative {
-		ents = ents[:len(ents)-1]
+	keep := len(ents)
+	for keep > 0 && ents[keep-1].relative >= relative {
+		keep--
 	}
-	s.times.reset(ents)
-	return truncateFile(s.log.env.fs, s.path(timeIndexSuffix), int64(len(ents))*timeEntrySize)
+	written := min(s.times.written(), keep)
+	s.times.reset(ents[:keep])
+	s.times.pending = append([]timeEntry(nil), ents[written:keep]...)
+	return truncateFile(s.log.env.fs, s.path(timeIndexSuffix), int64(written)*timeEntrySize)
 }
 
 // truncateTxns drops the aborted transactions whose marker is at or above the new end.
@@ -173,22 +185,21 @@ func (s *segment) truncateTxns(end int64) error {
 	if !s.hasTxns.Load() {
 		return nil
 	}
-	txns, err := s.aborted()
+	written, err := readTxnIndex(s.log.env.fs, s.path(txnIndexSuffix))
 	if err != nil {
 		return err
 	}
+	below := func(txns []abortedTxn) int {
+		n := 0
+		for n < len(txns) && txns[n].lastOffset < end {
+			n++
+		}
+		return n
+	}
 	s.log.tailMu.Lock()
-	s.newTxns = nil
+	s.newTxns = s.newTxns[:below(s.newTxns)]
 	s.log.tailMu.Unlock()
-	keep := 0
-	for keep < len(txns) && txns[keep].lastOffset < end {
-		keep++
-	}
-	name := s.path(txnIndexSuffix)
-	if err := writeAt(s.log.env.fs, name, encodeTxnIndex(txns[:keep]), 0, false); err != nil {
-		return err
-	}
-	return truncateFile(s.log.env.fs, name, int64(keep)*abortedEntrySize)
+	return truncateFile(s.log.env.fs, s.path(txnIndexSuffix), int64(below(written))*abortedEntrySize)
 }
 
 // removeNow unlinks the files of a segment that is no longer in the list.
@@ -216,7 +227,9 @@ func (l *Log) TruncateFullyTo(offset int64) error {
 func (l *Log) truncateFullyLocked(base, start, nowMs int64) error {
 	l.env.logger.Info("log starts over", "partition", l.tp.String(), "offset", base, "end", l.end.Load())
 	old := l.segments()
-	l.lower(min(base, l.end.Load()))
+	if err := l.lower(min(base, l.end.Load(), old[0].base)); err != nil {
+		return err
+	}
 	for _, s := range old {
 		s.size.Store(0)
 		if err := l.removeNow(s); err != nil {
@@ -239,5 +252,6 @@ func (l *Log) truncateFullyLocked(base, start, nowMs int64) error {
 	l.segs.Store(&[]*segment{seg})
 	l.producers = &producerState{mapEnd: base}
 	l.epochs.truncateTail(0)
-	return l.afterCut()
+	l.afterCut()
+	return l.usable()
 }

@@ -247,8 +247,8 @@ func (c *crasher) file(n, out *memNode) {
 		if _, ok := n.dirty[s]; !ok || c.rng.Float64() >= c.keep {
 			continue
 		}
+		// What a truncation cut off, and has come back, is as it was.
 		from, to := s*sectorSize, min((s+1)*sectorSize, size)
-		clear(out.data[from:to])
 		if from < int64(len(n.data)) {
 			copy(out.data[from:to], n.data[from:])
 		}
