@@ -13,7 +13,7 @@ func (s *Set) Parse(args []string) error {
 	for _, f := range slices.Concat(s.flags, s.positional) {
 		f.present, f.values = false, nil
 	}
-	s.rest, s.chosen = nil, nil
+	s.rest, s.chosen, s.occurred, s.given = nil, nil, nil, args
 	if s.Dialect == Argparse {
 		return s.parseArgparse(args)
 	}
@@ -73,6 +73,7 @@ func (s *Set) joptOption(arg string, following []string) (used int, err error) {
 		return 0, s.unrecognized(arg, name)
 	}
 	f.present = true
+	s.occurred = append(s.occurred, f)
 	if f.removed != "" {
 		return 0, &RemovedError{Set: s, Flag: name, Advice: f.removed}
 	}

@@ -106,6 +106,8 @@ type Set struct {
 	subs       []*Set
 	chosen     *Set
 	rest       []string
+	occurred   []*Flag
+	given      []string
 	help       *Flag
 	version    *Flag
 }
@@ -188,6 +190,12 @@ func (s *Set) SubName() string { return s.Name[strings.LastIndexByte(s.Name, ' '
 
 // Chosen is the subcommand's Set that the last Parse selected, nil if there is none.
 func (s *Set) Chosen() *Set { return s.chosen }
+
+// Given is the command line of the last Parse.
+func (s *Set) Given() []string { return s.given }
+
+// Occurred are the flags of the command line in its order, as often as they are there (Jopt only).
+func (s *Set) Occurred() []*Flag { return s.occurred }
 
 // Args are the arguments that belong to no flag.
 func (s *Set) Args() []string { return s.rest }
