@@ -27,7 +27,9 @@ const daemonPatience = 15 * time.Second
 // startDaemon starts the server as a process of its own and waits until it serves, fails, or takes long.
 func startDaemon(ctx context.Context, env Env, file string, overrides []string, notices []config.Notice) error {
 	for _, n := range notices {
-		fmt.Fprintln(env.Stderr, "WARN "+n.String())
+		if !n.Info {
+			fmt.Fprintln(env.Stderr, "WARN "+n.String())
+		}
 	}
 	dir := os.Getenv("LOG_DIR")
 	if dir == "" {

@@ -93,7 +93,11 @@ func serve(ctx context.Context, out io.Writer, cfg *config.Set, notices []config
 	log := logs.Logger("main")
 	log.Info("weir starts", "version", version, "file", file, "node", cfg.Node().ID, "roles", roles(cfg.Node()))
 	for _, n := range notices {
-		log.Warn(n.String())
+		level := slog.LevelWarn
+		if n.Info {
+			level = slog.LevelInfo
+		}
+		log.Log(ctx, level, n.String())
 	}
 	tuneMemory(log)
 	hints(ctx, cfg, log)

@@ -43,6 +43,9 @@ func (s *Set) validateCross() error {
 	case s.Int("group.min.session.timeout.ms") > s.Int("group.max.session.timeout.ms"):
 		return reject("group.min.session.timeout.ms", "it must not be greater than group.max.session.timeout.ms, which is "+s.Text("group.max.session.timeout.ms"))
 	}
+	if _, err := s.ConnectionsPerAddress(); err != nil {
+		return err
+	}
 	return s.validateGroupDefaults()
 }
 

@@ -151,3 +151,26 @@ func parseVoters(entries []string) ([]Voter, error) {
 	}
 	return out, nil
 }
+
+// ConnectionsPerAddress reads max.connections.per.ip.overrides: host name or address → how many connections it may
+// have open.
+func (s *Set) ConnectionsPerAddress() (map[string]int, error) {
+	const key = "max.connections.per.ip.overrides"
+	raw := s.String(key)
+	if raw == "" {
+		return nil, nil
+	}
+	out := map[string]int{}
+	for _, e := range splitList(raw) {
+		at := strings.LastIndexByte(e, ':')
+		if at <= 0 {
+			return nil, &Error{Key: key, Value: raw, Reason: "each entry has the form address:number"}
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(e[at+1:]))
+		if err != nil || n < 0 {
+			return nil, &Error{Key: key, Value: raw, Reason: "each entry has the form address:number"}
+		}
+		out[strings.Trim(strings.TrimSpace(e[:at]), "[]")] = n
+	}
+	return out, nil
+}

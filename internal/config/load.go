@@ -13,6 +13,7 @@ import (
 type Notice struct {
 	Key  string // "" if it is about no single key
 	Text string
+	Info bool // good to know rather than to be mended
 }
 
 func (n Notice) String() string {
@@ -50,6 +51,9 @@ func Load(props Properties, overrides []string) (*Set, []Notice, error) {
 		return nil, l.notices, err
 	}
 	l.legacyNotice()
+	if len(l.idle) > 0 {
+		l.notices = append(l.notices, Notice{Info: true, Text: "settings of the file that have no effect in this version (docs/CONFIG.md says why): " + strings.Join(l.idle, ", ")})
+	}
 	return l.set, l.notices, nil
 }
 
@@ -58,6 +62,7 @@ type loader struct {
 	set     *Set
 	given   map[string]string
 	notices []Notice
+	idle    []string // settings given that have no effect
 	errs    []error
 }
 
@@ -114,8 +119,8 @@ func (l *loader) one(key, raw string) {
 		return
 	}
 	l.set.static[key] = raw
-	if d.Effect == NoEffect && d.Why != "" && strings.TrimSpace(raw) != d.Default {
-		l.note(key, "it is accepted without effect: %s", d.Why)
+	if d.Effect == NoEffect {
+		l.idle = append(l.idle, key)
 	}
 }
 

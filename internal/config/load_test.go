@@ -25,7 +25,7 @@ func loadFile(t *testing.T, name string, overrides ...string) (*Set, []Notice) {
 
 func TestSampleOfKafka25StartsAsOneNode(t *testing.T) {
 	s, notices := loadFile(t, "kafka-2.5.properties")
-	if len(notices) != 1 || !strings.Contains(notices[0].String(), "ZooKeeper is not needed") {
+	if len(notices) != 2 || !strings.Contains(notices[0].String(), "ZooKeeper is not needed") || !notices[1].Info {
 		t.Errorf("notices = %q, want the one line on ZooKeeper", notices)
 	}
 	n := s.Node()
@@ -45,8 +45,8 @@ func TestSampleOfKafka25StartsAsOneNode(t *testing.T) {
 
 func TestSampleOfKafka4(t *testing.T) {
 	s, notices := loadFile(t, "kafka-4.properties")
-	if len(notices) != 0 {
-		t.Errorf("notices = %q, want none", notices)
+	if len(notices) != 1 || !notices[0].Info || !strings.Contains(notices[0].Text, "num.network.threads") {
+		t.Errorf("notices = %v, want the one on settings without effect", notices)
 	}
 	n := s.Node()
 	if n.ID != 1 || n.Legacy || !n.Alone || n.InterBroker != "PLAINTEXT" || n.MetadataDir != "/tmp/kraft-combined-logs" {

@@ -3,7 +3,10 @@
 package config
 
 var clientmetricsDefs = []Def{
-	{Name: "interval.ms", Type: Int, Default: "300000", Importance: Medium},
-	{Name: "match", Type: List, Importance: Medium, Valid: listRule{}},
-	{Name: "metrics", Type: List, Importance: Medium, Valid: listRule{}},
+	{Name: "interval.ms", Type: Int, Default: "300000", Importance: Medium,
+		Doc: "How often the clients that match push, in milliseconds from 100 to 3600000."},
+	{Name: "match", Type: List, Importance: Medium, Valid: listRule{},
+		Doc: "Which clients push: pairs of client_id, client_instance_id, client_software_name, client_software_version, client_source_address or client_source_port and a regular expression; all must match."},
+	{Name: "metrics", Type: List, Importance: Medium, Valid: listRule{},
+		Doc: "Prefixes of the names of the metrics to push; * for all."},
 }

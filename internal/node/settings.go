@@ -7,7 +7,10 @@ import (
 
 // serverLimits is the node's settings in the words of the server.
 func serverLimits(c *config.Set) server.Limits {
+	perIP, _ := c.ConnectionsPerAddress() // was found right when it was set
 	return server.Limits{
+		PerIP:               addresses(perIP),
+		MemoryBytes:         max(c.Long("queued.max.request.bytes"), 0), // 0: the server's own bound
 		MaxRequestBytes:     c.Int("socket.request.max.bytes"),
 		MaxConnections:      c.Int("max.connections"),
 		MaxConnectionsPerIP: c.Int("max.connections.per.ip"),
@@ -20,4 +23,6 @@ func (n *Node) configChanged(c *config.Set) {
 	if n.server != nil {
 		n.server.SetLimits(serverLimits(c))
 	}
+	n.logs.SetMoveRate(float64(c.Long("replica.alter.log.dirs.io.max.bytes.per.second")))
+	n.logs.SetProducerExpirationMs(c.Long("producer.id.expiration.ms"))
 }
