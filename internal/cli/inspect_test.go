@@ -101,7 +101,7 @@ func clusterAnswer(b *fakeBroker, nodes ...kmsg.DescribeClusterResponseBroker) f
 	}
 }
 
-func clusterNode(id int32, host string, port int32, rack string, fenced bool) kmsg.DescribeClusterResponseBroker {
+func describedNode(id int32, host string, port int32, rack string, fenced bool) kmsg.DescribeClusterResponseBroker {
 	n := kmsg.NewDescribeClusterResponseBroker()
 	n.NodeID, n.Host, n.Port, n.IsFenced = id, host, port, fenced
 	if rack != "" {
@@ -112,7 +112,7 @@ func clusterNode(id int32, host string, port int32, rack string, fenced bool) km
 
 func TestClusterTool(t *testing.T) {
 	b := newFakeBroker(t)
-	b.on(kmsg.NewPtrDescribeClusterRequest(), clusterAnswer(b, clusterNode(12, "127.0.0.1", 29192, "r12", true), clusterNode(11, "127.0.0.1", 29191, "r11", false)))
+	b.on(kmsg.NewPtrDescribeClusterRequest(), clusterAnswer(b, describedNode(12, "127.0.0.1", 29192, "r12", true), describedNode(11, "127.0.0.1", 29191, "r11", false)))
 	wantResult(t, runTool(t, newClusterTool, "", "cluster-id", "-b", b.addr), "Cluster ID: kXbsFcGxQcWy9XzurXHdmQ\n# exit: 0\n")
 	wantResult(t, runTool(t, newClusterTool, "", "list-endpoints", "--bootstrap-server", b.addr, "--include-fenced-brokers"),
 		"ID         HOST      PORT       RACK STATE      ENDPOINT_TYPE  \n"+
@@ -128,7 +128,7 @@ func TestClusterTool(t *testing.T) {
 func TestClusterToolControllers(t *testing.T) {
 	b := newFakeBroker(t)
 	b.on(kmsg.NewPtrMetadataRequest(), nil) // which controllers do not know
-	b.on(kmsg.NewPtrDescribeClusterRequest(), clusterAnswer(b, clusterNode(3001, "127.0.0.1", 29190, "", false), clusterNode(3002, "127.0.0.1", 29290, "", false)))
+	b.on(kmsg.NewPtrDescribeClusterRequest(), clusterAnswer(b, describedNode(3001, "127.0.0.1", 29190, "", false), describedNode(3002, "127.0.0.1", 29290, "", false)))
 	wantResult(t, runTool(t, newClusterTool, "", "list-endpoints", "--bootstrap-controller", b.addr),
 		"ID         HOST      PORT       RACK       ENDPOINT_TYPE  \n"+
 			"3001       127.0.0.1 29190      null       controller     \n"+
@@ -137,7 +137,7 @@ func TestClusterToolControllers(t *testing.T) {
 
 func TestClusterToolUnregister(t *testing.T) {
 	b := newFakeBroker(t)
-	b.on(kmsg.NewPtrDescribeClusterRequest(), clusterAnswer(b, clusterNode(3001, "", 0, "", false)))
+	b.on(kmsg.NewPtrDescribeClusterRequest(), clusterAnswer(b, describedNode(3001, "", 0, "", false)))
 	b.on(kmsg.NewPtrUnregisterBrokerRequest(), func(r kmsg.Request) kmsg.Response {
 		resp := kmsg.NewPtrUnregisterBrokerResponse()
 		if r.(*kmsg.UnregisterBrokerRequest).BrokerID == 77 {
