@@ -260,7 +260,7 @@ func (c *Controller) propose(records []mr.Versioned, canSplit bool) error {
 // LoadSnapshot implements quorum.Listener.
 func (c *Controller) LoadSnapshot(s *quorum.Snapshot) error {
 	at := image.Provenance{Offset: s.ID.EndOffset - 1, Epoch: s.ID.Epoch, Timestamp: s.Timestamp}
-	return c.loader.LoadSnapshot(at, s.Records())
+	return c.loader.LoadSnapshot(at, s.KRaftVersion, s.Records())
 }
 
 // Commit implements quorum.Listener: it publishes, then lets the answers go that waited.

@@ -7,9 +7,6 @@ import (
 	mr "github.com/weir-stream/weir/internal/metarecord"
 )
 
-// maxPartitionGap bounds how far beyond the end of a topic a partition record may lie: the log has them in order.
-const maxPartitionGap = 0
-
 func (e *Editor) topic(r *mr.TopicRecord) error {
 	if _, ok := e.topicIDs.get(r.Name); ok {
 		return fmt.Errorf("topic %q exists", r.Name)
@@ -71,7 +68,7 @@ func (e *Editor) partition(r *mr.PartitionRecord) error {
 	if err != nil {
 		return err
 	}
-	if r.PartitionID < 0 || int(r.PartitionID) > len(t.Partitions)+maxPartitionGap {
+	if r.PartitionID < 0 || int(r.PartitionID) > len(t.Partitions) {
 		return fmt.Errorf("topic %q: partition %d, but it has %d", t.Name, r.PartitionID, len(t.Partitions))
 	}
 	p := &Partition{

@@ -103,6 +103,11 @@ func (e *Editor) Replay(v mr.Versioned) error {
 	return nil
 }
 
+func (e *Editor) kraftVersion(v int16) {
+	e.next.kraft = v
+	e.delta.Features = true
+}
+
 func (e *Editor) feature(r *mr.FeatureLevelRecord) {
 	if !e.ownedFeatures {
 		e.ownedFeatures = true

@@ -123,7 +123,11 @@ func SupportedFeatures() []FeatureRange {
 func (i *Image) EffectiveFeatures() []FeatureRange {
 	var out []FeatureRange
 	for _, s := range SupportedFeatures() {
-		if level := min(i.features[s.Name], s.Max); level > 0 {
+		level := min(i.features[s.Name], s.Max)
+		if s.Name == FeatureKRaft {
+			level = min(i.kraft, s.Max)
+		}
+		if level > 0 {
 			out = append(out, FeatureRange{Name: s.Name, Min: level, Max: level})
 		}
 	}

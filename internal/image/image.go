@@ -47,6 +47,7 @@ type Provenance struct {
 type Image struct {
 	at        Provenance
 	features  map[string]int16
+	kraft     int16
 	brokers   map[int32]*Broker
 	ctrls     map[int32]*Controller
 	topics    shards[TopicID, *Topic]
@@ -171,6 +172,9 @@ func (i *Image) FinalizedFeatures() map[string]int16 { return i.features }
 func (i *Image) MetadataVersion() MetadataVersion {
 	return MetadataVersion(i.features[FeatureMetadata])
 }
+
+// KRaftVersion is the version of the quorum's own protocol (KIP-853), which stands in control records.
+func (i *Image) KRaftVersion() int16 { return i.kraft }
 
 // ELREnabled reports whether eligible leader replicas are kept (KIP-966).
 func (i *Image) ELREnabled() bool { return i.features[FeatureELR] > 0 }

@@ -61,9 +61,10 @@ func (l *Loader) Settled() (img *Image, inTx bool) {
 	return l.base, true
 }
 
-// LoadSnapshot replaces everything by a snapshot that ends at the given offset.
-func (l *Loader) LoadSnapshot(at Provenance, records iter.Seq2[mr.Versioned, error]) error {
+// LoadSnapshot replaces everything by a snapshot that ends at the given offset; kraft is the kraft.version in it.
+func (l *Loader) LoadSnapshot(at Provenance, kraft int16, records iter.Seq2[mr.Versioned, error]) error {
 	edit := Empty().Edit()
+	edit.next.kraft = kraft
 	for v, err := range records {
 		if err = l.check(err); err != nil {
 			return err
@@ -120,6 +121,14 @@ func (l *Loader) Commit(batches []record.Batch) error {
 			}
 			if err := l.replay(v); err != nil {
 				return fmt.Errorf("batch at offset %d: %w", b.BaseOffset(), err)
+			}
+		}
+		for m, err := range mr.ControlRecords(b) {
+			if err != nil {
+				return fmt.Errorf("batch at offset %d: %w", b.BaseOffset(), err)
+			}
+			if k, ok := m.(*mr.KRaftVersionRecord); ok {
+				l.edit.kraftVersion(k.KRaftVersion)
 			}
 		}
 		l.at = Provenance{Offset: b.LastOffset(), Epoch: b.LeaderEpoch(), Timestamp: b.MaxTimestamp()}

@@ -209,15 +209,15 @@ func (q *Quorum) openRaft() (err error) {
 			return err
 		}
 	}
+	if err := q.checkEnds(); err != nil {
+		return err
+	}
 	voters := q.raft.at.Conf.GetVoters()
 	if !slices.Contains(voters, q.raftID) {
 		return fmt.Errorf("this node (id %d, directory %s) is not a voter of the quorum that %s belongs to", q.cfg.NodeID, mr.FormatUUID(q.cfg.DirectoryID), q.meta.dir)
 	}
 	if len(voters) != 1 {
 		return fmt.Errorf("the quorum has %d voters; this version runs a quorum of one", len(voters))
-	}
-	if err := q.checkEnds(); err != nil {
-		return err
 	}
 	q.newVote = dynamic && q.votersRecord() != nil
 	q.node, err = raft.NewRawNode(&raft.Config{
@@ -250,10 +250,36 @@ func (q *Quorum) checkEnds() error {
 			}
 		}
 	}
+	if q.meta.end > reach && uint64(q.meta.epoch) > q.raft.hs.GetTerm() {
+		return q.continued(reach)
+	}
 	if q.meta.end > reach {
 		return fmt.Errorf("%w: the metadata log ends at offset %d, Raft's log %s at %d", ErrDamaged, q.meta.end, q.raft.name, reach)
 	}
 	return nil
+}
+
+// continued takes over the metadata log anew after Apache Kafka, started on this directory, wrote to it: it knows nothing
+// of Raft's log, and it always begins a higher epoch. What a sole voter wrote is committed.
+func (q *Quorum) continued(reach int64) error {
+	q.log.Warn("the metadata log was continued by another program and is taken over anew", "from", reach, "end", q.meta.end, "epoch", q.meta.epoch)
+	aside := q.raft.name + ".replaced"
+	if err := q.raft.close(); err != nil {
+		return err
+	}
+	if err := q.meta.sync(); err != nil {
+		return err
+	}
+	if err := q.cfg.FS.Rename(q.raft.name, aside); err != nil {
+		return err
+	}
+	at := InitialState{Epoch: q.meta.epoch, NextOffset: q.meta.end}
+	if _, err := Initialize(q.cfg.FS, q.cfg.Dir, q.cfg.NodeID, q.cfg.DirectoryID, q.kraft.Load() > 0, at); err != nil {
+		return err
+	}
+	var err error
+	q.raft, err = openRaftLog(q.cfg.FS, filepath.Join(q.meta.dir, RaftDirName))
+	return err
 }
 
 // replay gives a batch that was read at open to the Listener.
