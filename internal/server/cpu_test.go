@@ -228,3 +228,54 @@ func BenchmarkFetchCPU(b *testing.B) {
 		}
 	}
 }
+
+// What a request costs in allocations: both ends are in this process, and the client makes none.
+func BenchmarkRequestAllocations(b *testing.B) {
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.Version = 12
+	for name, req := range map[string]kmsg.Request{
+		"produce":        produceRequest(9, 1, make([]byte, 64<<10)),
+		"produce acks=0": produceRequest(9, 0, make([]byte, 64<<10)),
+		"fetch":          fetch,
+	} {
+		b.Run(name, func(b *testing.B) {
+			s, _ := serve(b, &broker{}, Limits{})
+			routes := s.listeners[0].routes
+			routes[0].Handle = func(r *wire.Request) {
+				if r.Produce.Acks == 0 {
+					r.Reply(nil)
+					return
+				}
+				r.Reply(fixedAnswer{})
+			}
+			answer := &wire.FetchResponse{}
+			routes[1].Handle = func(r *wire.Request) { r.Reply(answer) }
+			frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)
+			nc, err := net.Dial("tcp", s.Addr("PLAINTEXT").String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer nc.Close()
+			last := kmsg.NewRequestFormatter().AppendRequest(nil, produceRequest(9, 1, nil), 1)
+			in := make([]byte, 4096)
+			b.ReportAllocs()
+			for b.Loop() {
+				nc.Write(frame)
+				if name == "produce acks=0" {
+					continue
+				}
+				if _, err := nc.Read(in); err != nil {
+					b.Fatal(err)
+				}
+			}
+			nc.Write(last)
+			nc.Read(in)
+		})
+	}
+}
+
+// fixedAnswer is an answer that costs nothing to make.
+type fixedAnswer struct{}
+
+func (fixedAnswer) Key() int16                 { return 0 }
+func (fixedAnswer) AppendTo(dst []byte) []byte { return append(dst, 1, 0, 0, 0, 0, 0) }
