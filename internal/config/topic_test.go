@@ -161,7 +161,9 @@ func firstDifference(got, want string) string {
 			b = w[i]
 		}
 		if a != b {
-			out = append(out, "got  "+a+"\nwant "+b)
+			if out = append(out, "got  "+a+"\nwant "+b); len(out) == 10 {
+				break
+			}
 		}
 	}
 	return strings.Join(out, "\n")

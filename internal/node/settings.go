@@ -1,6 +1,11 @@
 package node
 
 import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/server"
 )
@@ -25,4 +30,22 @@ func (n *Node) configChanged(c *config.Set) {
 	}
 	n.logs.SetMoveRate(float64(c.Long("replica.alter.log.dirs.io.max.bytes.per.second")))
 	n.logs.SetProducerExpirationMs(c.Long("producer.id.expiration.ms"))
+}
+
+// addresses resolves the names among the keys; a name that does not resolve bounds nobody.
+func addresses(perHost map[string]int) map[string]int {
+	out := make(map[string]int, len(perHost))
+	for host, n := range perHost {
+		if ip, err := netip.ParseAddr(host); err == nil {
+			out[ip.String()] = n
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		found, _ := net.DefaultResolver.LookupHost(ctx, host)
+		cancel()
+		for _, a := range found {
+			out[a] = n
+		}
+	}
+	return out
 }
