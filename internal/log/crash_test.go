@@ -294,7 +294,8 @@ func (r *crashRun) check(h *history, l *Log, acked, start int64) {
 		must.NoError(t, err)
 		info, err := l.AppendAsLeader(append([]byte(nil), sent.bytes...), epoch, AppendOptions{})
 		must.NoError(t, err, where, "producer", pid)
-		must.True(t, info.Duplicate && info.BaseOffset == sent.base, "flushed batch of producer", pid, "is taken again:", where)
+		// Not at which offset: after a truncation below the log start this producer may have begun again at sequence 0.
+		must.True(t, info.Duplicate, "flushed batch of producer", pid, "is taken again:", where)
 	}
 }
 

@@ -115,20 +115,15 @@ func (l *Log) recoverSegment(s *segment, recoveryPoint int64) (end int64, whole 
 	scan := batchScan{f: o, pos: pos, end: size}
 	defer scan.close()
 	cfg := l.cfg.Load()
-	epoch := l.epochs.of(max(end-1, 0))
 	for {
 		b, at, ok, serr := scan.next()
 		if serr != nil {
 			return 0, false, serr
 		}
-		// Offsets and epochs never fall. A batch of an older epoch is one that was truncated away, in a place that the
-		// power cut kept from being written again.
-		if !ok || b.BaseOffset() < end || b.LastOffsetDelta() < 0 || b.LastOffset() < b.BaseOffset() ||
-			b.LastOffset()-s.base > math.MaxInt32 || b.LeaderEpoch() < epoch {
+		if !ok || b.BaseOffset() < end || b.LastOffsetDelta() < 0 || b.LastOffset() < b.BaseOffset() || b.LastOffset()-s.base > math.MaxInt32 {
 			scan.pos = at
 			break
 		}
-		epoch = b.LeaderEpoch()
 		s.note(b, at, cfg)
 		if s.unwrittenEntries() >= indexSpill {
 			if err := s.writeIndexes(); err != nil {

@@ -127,8 +127,8 @@ func (l *Log) lower(end int64) error {
 	return nil
 }
 
-// cutSegment cuts the active segment's files. The indexes are synced, so that after a power cut no entry of what was
-// there before can be taken for one of what is written next.
+// cutSegment cuts the active segment's files. They are synced, so that after a power cut nothing of what was there before
+// can be taken for a part of what is written next.
 func (l *Log) cutSegment(seg *segment, end, pos, nowMs int64) error {
 	if err := seg.loadIndexes(); err != nil {
 		return err
@@ -160,7 +160,16 @@ func (l *Log) cutSegment(seg *segment, end, pos, nowMs int64) error {
 		return err
 	}
 	seg.modified.Store(nowMs)
-	return seg.syncIndexes()
+	if err := o.Sync(); err != nil {
+		return l.syncFailed(err)
+	}
+	if err := seg.syncIndexes(); err != nil {
+		return l.syncFailed(err)
+	}
+	if err := l.env.fs.SyncDir(l.dirPath()); err != nil {
+		return l.syncFailed(err)
+	}
+	return nil
 }
 
 // truncateTimes drops the time index entries at or above the relative offset. It only shortens the file, so that a full
@@ -240,6 +249,9 @@ func (l *Log) truncateFullyLocked(base, start, nowMs int64) error {
 	seg, err := l.addSegment(base, nowMs)
 	if err != nil {
 		return l.storageError("create segment", err)
+	}
+	if err := l.env.fs.SyncDir(l.dirPath()); err != nil {
+		return l.syncFailed(err)
 	}
 	l.tailMu.Lock()
 	l.txns = txnTracker{}
