@@ -41,6 +41,9 @@ type metaLog struct {
 	segs []metaSegment
 	f    vfs.File // the active segment, the last of segs
 	end  int64    // offset of the next record
+	// written counts the bytes behind the snapshot that was loaded, and all that were appended since.
+	written int64
+	snapEnd int64
 	// epoch and timestamp are those of the last batch.
 	epoch     int32
 	timestamp int64
@@ -58,7 +61,7 @@ func metaSegmentName(base int64) string { return fmt.Sprintf("%020d.log", base) 
 // snapshot on is checked; a torn tail of the last segment is cut off, but never below durable, the end that was
 // once synced. The batches are given to replay in order.
 func openMetaLog(cfg *Config, snap SnapshotID, durable int64, replay func(record.Batch) error) (*metaLog, error) {
-	l := &metaLog{fs: cfg.FS, dir: filepath.Join(cfg.Dir, LogDirName), cfg: cfg, end: snap.EndOffset, epoch: snap.Epoch}
+	l := &metaLog{fs: cfg.FS, dir: filepath.Join(cfg.Dir, LogDirName), cfg: cfg, end: snap.EndOffset, epoch: snap.Epoch, snapEnd: snap.EndOffset}
 	if err := l.list(); err != nil {
 		return nil, err
 	}
@@ -86,8 +89,10 @@ func openMetaLog(cfg *Config, snap SnapshotID, durable int64, replay func(record
 	if l.end < durable {
 		return nil, fmt.Errorf("%w: %s ends at offset %d but was synced up to %d", ErrDamaged, l.dir, l.end, durable)
 	}
+	active := &l.segs[len(l.segs)-1]
+	active.since = cfg.Now() // its real age is not kept; it rolls by age counted from this start
 	var err error
-	l.f, err = l.fs.Open(l.path(l.segs[len(l.segs)-1].base), vfs.ReadWrite)
+	l.f, err = l.fs.Open(l.path(active.base), vfs.ReadWrite)
 	return l, err
 }
 
@@ -159,6 +164,9 @@ func (l *metaLog) scan(i int, last bool, durable int64, replay func(record.Batch
 		if err := replay(batch); err != nil {
 			return fmt.Errorf("%s: offset %d: %w", l.path(seg.base), next, err)
 		}
+		if next >= l.snapEnd {
+			l.written += int64(len(batch))
+		}
 		next = batch.NextOffset()
 		good += len(batch)
 		l.note(batch)
@@ -204,6 +212,7 @@ func (l *metaLog) append(b record.Batch) error {
 		seg.since = l.cfg.Now()
 	}
 	seg.size += int64(len(b))
+	l.written += int64(len(b))
 	epochs := len(l.epochs)
 	l.note(b)
 	l.end = b.NextOffset()

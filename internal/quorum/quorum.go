@@ -187,7 +187,7 @@ func (q *Quorum) load() error {
 	if err := q.openRaft(); err != nil {
 		return err
 	}
-	q.snaps.note(q.meta, id.EndOffset, q.cfg.Now())
+	q.snaps.note(id.EndOffset, q.cfg.Now())
 	q.hw.Store(q.meta.end)
 	q.start.Store(q.meta.start())
 	return nil

@@ -278,3 +278,188 @@ func TestDamageIsRefused(t *testing.T) {
 		t.Errorf("a bad group before good ones: %v", err)
 	}
 }
+
+// TestSnapshotsAndRetention: snapshots are taken by size, old ones and their segments go, and a start needs no more than
+// the newest snapshot and what follows.
+func TestSnapshotsAndRetention(t *testing.T) {
+	fsys := newFS(t)
+	cfg := testConfig(fsys, nil)
+	cfg.SegmentBytes, cfg.SnapshotBytes, cfg.RetentionBytes, cfg.RaftLogBytes = 1000, 3000, 4000, 2000
+	r := start(t, cfg)
+	for i := range 400 {
+		r.committed(t, r.topic(t, fmt.Sprint("t", i)))
+	}
+	r.close(t)
+	infos, err := fsys.List(filepath.Join("/data", LogDirName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshots, segments := 0, 0
+	for _, i := range infos {
+		if _, ok := ParseSnapshotName(i.Name); ok {
+			snapshots++
+		} else if filepath.Ext(i.Name) == ".log" {
+			segments++
+		}
+	}
+	if snapshots == 0 || snapshots > 4 || segments > 12 {
+		t.Errorf("%d snapshots and %d segments are left", snapshots, segments)
+	}
+	if r.Status().LogStart == 0 {
+		t.Error("the log still begins at 0")
+	}
+	r = start(t, cfg)
+	defer r.close(t)
+	if len(r.rec.names) != 400 || r.rec.names[399] != "t399" {
+		t.Errorf("%d topics after a start from a snapshot", len(r.rec.names))
+	}
+}
+
+// TestSnapshotByTime: with the interval over, the next commit brings a snapshot.
+func TestSnapshotByTime(t *testing.T) {
+	fsys := newFS(t)
+	now := time.Now()
+	var mu sync.Mutex
+	cfg := testConfig(fsys, nil)
+	cfg.SnapshotInterval = time.Hour
+	cfg.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	r := start(t, cfg)
+	r.committed(t, r.topic(t, "a"))
+	mu.Lock()
+	now = now.Add(2 * time.Hour)
+	mu.Unlock()
+	r.committed(t, r.topic(t, "b"))
+	r.close(t) // waits for the snapshot's goroutine
+	s, err := openSnapshots(fsys, filepath.Join("/data", LogDirName))
+	if err != nil || len(s.have) != 1 || s.have[0] != (SnapshotID{3, 1}) {
+		t.Errorf("snapshots %v, %v", s.have, err)
+	}
+}
+
+// TestFullDisk: a commit waits while the disk is full and goes on when there is space; nothing is lost or refused.
+func TestFullDisk(t *testing.T) {
+	fsys := newFS(t)
+	r := start(t, testConfig(fsys, nil))
+	fsys.SetCapacity(fsys.Used() + 10)
+	last := r.topic(t, "late")
+	fsys.SetCapacity(0)
+	r.committed(t, last)
+	r.close(t)
+	r = start(t, testConfig(fsys, nil))
+	defer r.close(t)
+	if len(r.rec.names) != 1 {
+		t.Errorf("topics %v", r.rec.names)
+	}
+}
+
+// TestContinuedByAnother: batches of a higher epoch that Raft's log knows nothing of are taken over; batches of an epoch
+// that it knows mean that its tail is lost, and that is refused.
+func TestContinuedByAnother(t *testing.T) {
+	for _, c := range []struct {
+		epoch int32
+		ok    bool
+	}{{2, true}, {1, false}} {
+		fsys := newFS(t)
+		r := start(t, testConfig(fsys, nil))
+		r.committed(t, r.topic(t, "ours"))
+		r.close(t)
+		var b record.Builder
+		b.Reset(record.Compression{}, 2)
+		b.SetLeaderEpoch(c.epoch)
+		b.Append(1, nil, mr.V0(&mr.TopicRecord{Name: "theirs"}).AppendFrame(nil))
+		batch, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := fsys.Open(filepath.Join("/data", LogDirName, metaSegmentName(0)), vfs.ReadWrite)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, _ := f.Size()
+		if _, err := f.WriteAt(batch, size); err != nil {
+			t.Fatal(err)
+		}
+		if !c.ok {
+			if _, err := Open(testConfig(fsys, newRecorder())); !errors.Is(err, ErrDamaged) {
+				t.Errorf("a lost tail of Raft's log: %v", err)
+			}
+			continue
+		}
+		r = start(t, testConfig(fsys, nil))
+		if len(r.rec.names) != 2 || r.rec.leads != 3 {
+			t.Errorf("taken over: topics %v, epoch %d", r.rec.names, r.rec.leads)
+		}
+		r.close(t)
+	}
+}
+
+// TestForeignLogIsNotTouched: a metadata log without Raft's log is refused until it is imported.
+func TestForeignLogIsNotTouched(t *testing.T) {
+	fsys := newFS(t)
+	r := start(t, testConfig(fsys, nil))
+	r.committed(t, r.topic(t, "a"))
+	r.close(t)
+	if err := fsys.RemoveAll(filepath.Join("/data", LogDirName, RaftDirName)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(testConfig(fsys, newRecorder())); !errors.Is(err, ErrNotInitialized) {
+		t.Errorf("opened without Raft's log: %v", err)
+	}
+	if _, err := Initialize(fsys, "/data", 1, [16]byte{1, 2, 3}, false, InitialState{Epoch: 7, NextOffset: 2}); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, testConfig(fsys, nil))
+	defer r.close(t)
+	if r.rec.leads != 8 || len(r.rec.names) != 1 {
+		t.Errorf("epoch %d, topics %v", r.rec.leads, r.rec.names)
+	}
+}
+
+// TestTornMetadataLogComesBack: what a power cut took from the lazily synced metadata log is written again from Raft's.
+func TestTornMetadataLogComesBack(t *testing.T) {
+	fsys := newFS(t)
+	r := start(t, testConfig(fsys, nil))
+	for i := range 10 {
+		r.committed(t, r.topic(t, fmt.Sprint("t", i)))
+	}
+	r.close(t)
+	name := filepath.Join("/data", LogDirName, metaSegmentName(0))
+	whole, err := vfs.ReadFile(fsys, name, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := fsys.Open(name, vfs.ReadWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(int64(len(whole) - 100)); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, testConfig(fsys, nil))
+	defer r.close(t)
+	if len(r.rec.names) != 10 {
+		t.Errorf("%d topics", len(r.rec.names))
+	}
+	again, err := vfs.ReadFile(fsys, name, 1<<20)
+	if err != nil || string(again[:len(whole)]) != string(whole) {
+		t.Errorf("the log is not byte for byte what it was (%v)", err)
+	}
+}
+
+func FuzzScanRaftLog(f *testing.F) {
+	fsys := vfs.NewMem()
+	if err := fsys.MkdirAll("/data"); err != nil {
+		f.Fatal(err)
+	}
+	if _, err := Initialize(fsys, "/data", 1, [16]byte{1}, false, InitialState{Epoch: 3, NextOffset: 9}); err != nil {
+		f.Fatal(err)
+	}
+	b, err := vfs.ReadFile(fsys, filepath.Join("/data", LogDirName, RaftDirName, raftLogName(1)), 1<<20)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		_, _, _ = (&raftLog{}).scan(b)
+	})
+}

@@ -25,7 +25,7 @@ type snapshots struct {
 
 	// Owned by the apply worker.
 	lastEnd   int64
-	lastBytes int64 // size of the log when the last snapshot was made
+	lastBytes int64 // metaLog.written when the last snapshot was made
 	lastTime  time.Time
 }
 
@@ -71,15 +71,8 @@ func (s *snapshots) newest(log *slog.Logger) (*Snapshot, error) {
 	return nil, nil
 }
 
-// note remembers what the log holds beyond the newest snapshot.
-func (s *snapshots) note(l *metaLog, end int64, now time.Time) {
-	s.lastEnd, s.lastTime = end, now
-	for i, seg := range l.segs {
-		if i+1 < len(l.segs) && l.segs[i+1].base <= end {
-			s.lastBytes += seg.size
-		}
-	}
-}
+// note remembers when this process began to count what the log holds beyond the newest snapshot.
+func (s *snapshots) note(end int64, now time.Time) { s.lastEnd, s.lastTime = end, now }
 
 // maintain does what is due after entries were applied: a snapshot, retention, a cut of Raft's log.
 func (q *Quorum) maintain() error {
@@ -101,7 +94,7 @@ func (q *Quorum) snapshotIfDue() error {
 		return nil
 	}
 	now := q.cfg.Now()
-	bytes := q.meta.size() - s.lastBytes
+	bytes := q.meta.written - s.lastBytes
 	byBytes := q.cfg.SnapshotBytes > 0 && bytes >= q.cfg.SnapshotBytes
 	byTime := q.cfg.SnapshotInterval > 0 && now.Sub(s.lastTime) >= q.cfg.SnapshotInterval
 	if !byBytes && !byTime {
@@ -126,7 +119,7 @@ func (q *Quorum) takeSnapshot(now time.Time) error {
 	}
 	id := SnapshotID{src.LastOffset() + 1, src.Epoch()}
 	head := SnapshotHead{Epoch: id.Epoch, Timestamp: src.Timestamp(), Now: now.UnixMilli(), KRaftVersion: int16(q.kraft.Load()), Voters: q.voters}
-	s.lastEnd, s.lastBytes, s.lastTime = id.EndOffset, q.meta.size(), now
+	s.lastEnd, s.lastBytes, s.lastTime = id.EndOffset, q.meta.written, now
 	ok := q.group.Go("quorum-snapshot", func(context.Context) { q.writeSnapshot(id, head, src) })
 	if !ok {
 		s.mu.Lock()
