@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
@@ -92,6 +93,10 @@ func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 	}
 	if code != wire.None {
 		p.fail(ti, pi, p.b.knownElsewhere(name, t.ID, in.Index, code), "")
+		return
+	}
+	if _, err := record.CheckProduced(in.Records, p.r.Version); err != nil {
+		p.fail(ti, pi, wire.CodeOf(err), message(err))
 		return
 	}
 	res, err := p.b.Replicas.Append(rep, in.Records, p.r.Produce.Acks)

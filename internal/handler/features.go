@@ -1,11 +1,6 @@
 package handler
 
-import (
-	"maps"
-	"slices"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
-)
+import "github.com/twmb/franz-go/pkg/kmsg"
 
 // addFeatures tells clients which feature levels this build supports and which are finalized (KIP-584). A level that
 // an imported directory has finalized above what is supported here is told as the supported one, so that no client
@@ -15,9 +10,7 @@ func (b *Broker) addFeatures(version int16, resp *kmsg.ApiVersionsResponse) {
 		return
 	}
 	img := b.Image()
-	ceiling := map[string]int16{}
 	for _, f := range b.Features {
-		ceiling[f.Name] = f.Max
 		if f.Min == 0 && version < 4 {
 			continue
 		}
@@ -26,14 +19,12 @@ func (b *Broker) addFeatures(version int16, resp *kmsg.ApiVersionsResponse) {
 		resp.SupportedFeatures = append(resp.SupportedFeatures, s)
 	}
 	resp.FinalizedFeaturesEpoch = img.Offset()
-	finalized := img.FinalizedFeatures()
-	for _, name := range slices.Sorted(maps.Keys(finalized)) {
-		level := min(finalized[name], ceiling[name])
-		if level <= 0 {
+	for _, f := range img.EffectiveFeatures() {
+		if f.Max <= 0 {
 			continue
 		}
-		f := kmsg.NewApiVersionsResponseFinalizedFeature()
-		f.Name, f.MinVersionLevel, f.MaxVersionLevel = name, level, level
-		resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
+		rf := kmsg.NewApiVersionsResponseFinalizedFeature()
+		rf.Name, rf.MinVersionLevel, rf.MaxVersionLevel = f.Name, f.Max, f.Max
+		resp.FinalizedFeatures = append(resp.FinalizedFeatures, rf)
 	}
 }

@@ -2,11 +2,12 @@ package handler
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-// message is an error as clients get to read it: nothing for a bare code, whose name they know.
+// message is an error as clients get to read it: without its code, whose name they know; nothing for a bare code.
 func message(err error) string {
 	if err == nil {
 		return ""
@@ -14,7 +15,7 @@ func message(err error) string {
 	if _, bare := err.(wire.Code); bare {
 		return ""
 	}
-	return err.Error()
+	return strings.TrimSuffix(err.Error(), ": "+wire.CodeOf(err).Name())
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

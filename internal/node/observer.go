@@ -2,7 +2,6 @@ package node
 
 import (
 	"reflect"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -34,19 +33,11 @@ func newObserver(reg *telemetry.Registry) *observer {
 		fromConsumer: reg.Request("FetchConsumer"), fromBroker: reg.Request("FetchFollower")}
 }
 
-// apiName is Kafka's name of an API; kmsg spells a few in Go's way.
-func apiName(key int16) string {
-	if key == 45 {
-		return "AlterPartitionReassignments"
-	}
-	return strings.NewReplacer("ACLs", "Acls", "ISR", "Isr", "SASL", "Sasl", "SCRAM", "Scram", "IDs", "Ids", "ProducerID", "ProducerId").Replace(kmsg.NameForKey(key))
-}
-
 func (o *observer) api(key int16) *telemetry.Request {
 	slot := &o.apis[uint8(key)]
 	q := slot.Load()
 	if q == nil {
-		q = o.reg.Request(apiName(key))
+		q = o.reg.Request(wire.APIName(key))
 		slot.Store(q)
 	}
 	return q
@@ -68,11 +59,19 @@ func (o *observer) Request(t *server.Timing) {
 // Answer implements server.Observer: it counts the errors in an answer, each once as Kafka does.
 func (o *observer) Answer(key int16, resp wire.Response) {
 	q := o.api(key)
-	if f, ok := resp.(*wire.FetchResponse); ok {
-		q.CountError(f.ErrorCode.Name())
-		for i := range f.Topics {
-			for j := range f.Topics[i].Partitions {
-				q.CountError(f.Topics[i].Partitions[j].ErrorCode.Name())
+	switch a := resp.(type) {
+	case *wire.FetchResponse:
+		q.CountError(a.ErrorCode.Name())
+		for i := range a.Topics {
+			for j := range a.Topics[i].Partitions {
+				q.CountError(a.Topics[i].Partitions[j].ErrorCode.Name())
+			}
+		}
+		return
+	case *kmsg.ProduceResponse:
+		for i := range a.Topics {
+			for j := range a.Topics[i].Partitions {
+				q.CountError(wire.Code(a.Topics[i].Partitions[j].ErrorCode).Name())
 			}
 		}
 		return

@@ -122,7 +122,7 @@ func (n *Node) openMetadata(bootstrap controller.Bootstrap) error {
 		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
 		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
 		RetentionBytes:   cfg.Long("metadata.max.retention.bytes"), RetentionAge: cfg.Millis("metadata.max.retention.ms"),
-		Log: n.room("quorum"),
+		Log: n.room("quorum"), OnFault: n.fail,
 	})
 	if err != nil {
 		return err
