@@ -18,14 +18,15 @@ var crashes = flag.Int("crashes", 0, "simulated power losses in TestCrash; 0: 20
 
 // history is what one partition may and must hold.
 type history struct {
-	tp      TopicPartition
-	life    byte                      // counts deletions; part of the topic id
-	values  map[int64]map[string]bool // what was ever written at an offset
-	present map[int64]string          // what is there now
-	acked   int64                     // flushed: everything present below must survive
-	start   int64                     // highest log start that was asked for
-	seq     map[int64]int32
-	last    map[int64]sentBatch // last batch of each producer
+	tp        TopicPartition
+	life      byte                      // counts deletions; part of the topic id
+	values    map[int64]map[string]bool // what was ever written at an offset
+	present   map[int64]string          // what is there now
+	acked     int64                     // flushed: everything present below must survive
+	start     int64                     // highest log start that was asked for
+	seq       map[int64]int32
+	producers int64               // first id in use
+	last      map[int64]sentBatch // last batch of each producer
 }
 
 type sentBatch struct {
@@ -136,8 +137,14 @@ func (r *crashRun) step() {
 		h.life++
 		h.acked, h.start = 0, 0
 		h.values, h.present = map[int64]map[string]bool{}, map[int64]string{}
-		h.seq, h.last = map[int64]int32{}, map[int64]sentBatch{}
+		h.newProducers()
 	}
+}
+
+// newProducers has others write from now on: the log may have lost batches of the present ones.
+func (h *history) newProducers() {
+	h.producers += 10
+	h.seq, h.last = map[int64]int32{}, map[int64]sentBatch{}
 }
 
 func (r *crashRun) append(h *history, l *Log) {
@@ -146,7 +153,7 @@ func (r *crashRun) append(h *history, l *Log) {
 	pid := int64(-1)
 	ts := r.clock.now.UnixMilli()
 	if r.rng.IntN(2) == 0 {
-		pid = int64(r.rng.IntN(3))
+		pid = h.producers + int64(r.rng.IntN(3))
 		b = idempotentBatch(r.t, ts, pid, 0, h.seq[pid], n)
 	} else {
 		vals := make([]string, n)
@@ -197,13 +204,7 @@ func (r *crashRun) truncate(h *history, l *Log) {
 	// A log is truncated because there is another leader.
 	_, err := l.BecomeLeader(max(l.LatestEpoch(), l.role.epoch.Load()) + 1)
 	must.NoError(r.t, err)
-	// The producers go on from what the log still knows.
-	ps, err := l.ActiveProducers()
-	must.NoError(r.t, err)
-	h.seq, h.last = map[int64]int32{}, map[int64]sentBatch{}
-	for _, p := range ps {
-		h.seq[p.ProducerID] = p.LastSequence + 1
-	}
+	h.newProducers()
 }
 
 func (r *crashRun) clean() {
@@ -241,15 +242,12 @@ func (r *crashRun) run() {
 		}
 	}
 	// Life goes on, and a clean stop leaves the same.
+	for _, h := range r.parts {
+		h.newProducers()
+	}
 	for range 30 {
 		h := r.parts[r.rng.IntN(len(r.parts))]
 		l := r.log(h)
-		h.seq = map[int64]int32{}
-		ps, err := l.ActiveProducers()
-		must.NoError(r.t, err)
-		for _, p := range ps {
-			h.seq[p.ProducerID] = p.LastSequence + 1
-		}
 		r.append(h, l)
 	}
 	ends := map[TopicPartition][]record.Record{}
@@ -294,8 +292,7 @@ func (r *crashRun) check(h *history, l *Log, acked, start int64) {
 		must.NoError(t, err)
 		info, err := l.AppendAsLeader(append([]byte(nil), sent.bytes...), epoch, AppendOptions{})
 		must.NoError(t, err, where, "producer", pid)
-		// Not at which offset: after a truncation below the log start this producer may have begun again at sequence 0.
-		must.True(t, info.Duplicate, "flushed batch of producer", pid, "is taken again:", where)
+		must.True(t, info.Duplicate && info.BaseOffset == sent.base, "flushed batch of producer", pid, "is taken again:", where)
 	}
 }
 
