@@ -179,22 +179,20 @@ func (s *Set) describeScoped(t *table, overrides map[string]string, keys []strin
 	return out
 }
 
-// DescribeClientMetrics returns what is set on a client-metrics subscription, with the defaults of what is not.
+// DescribeClientMetrics returns the settings of a client-metrics subscription, whether there is one or not.
 func DescribeClientMetrics(overrides map[string]string, keys []string) []Entry {
 	var out []Entry
 	for i := range clientMetricsTable.defs {
 		d := &clientMetricsTable.defs[i]
-		if !wanted(keys, d.Name) || len(overrides) == 0 {
+		if !wanted(keys, d.Name) {
 			continue
 		}
-		raw, given := overrides[d.Name]
-		if !given {
-			out = append(out, Entry{Name: d.Name, Value: d.shown(d.defaultValue()), Source: SourceDefault, Type: d.Type, Doc: d.Doc,
-				Synonyms: []Synonym{{Name: d.Name, Value: d.shown(d.defaultValue()), Source: SourceDefault}}})
-			continue
+		e := Entry{Name: d.Name, Value: d.shown(d.defaultValue()), Source: SourceDefault, Type: d.Type, Doc: d.Doc}
+		if raw, given := overrides[d.Name]; given {
+			e.Value, e.Source = &raw, SourceClientMetrics
+			e.Synonyms = []Synonym{{Name: d.Name, Value: &raw, Source: SourceClientMetrics}}
 		}
-		out = append(out, Entry{Name: d.Name, Value: &raw, Source: SourceClientMetrics, Type: d.Type, Doc: d.Doc,
-			Synonyms: []Synonym{{Name: d.Name, Value: &raw, Source: SourceClientMetrics}}})
+		out = append(out, e)
 	}
 	return out
 }

@@ -143,6 +143,12 @@ func (s *Set) validateDynamic(old *Set) error {
 			return &Error{Key: name, Full: "Dynamic thread count update validation failed for " + name + "=" + formatInt(raw) + ": " + reason + " " + formatInt(int64(was))}
 		}
 	}
+	switch was, now := old.Int("log.cleaner.threads"), s.Int("log.cleaner.threads"); {
+	case now < was/2:
+		return &Error{Key: "log.cleaner.threads", Full: "Log cleaner threads cannot be reduced to less than half the current value " + formatInt(int64(was))}
+	case now > was*2:
+		return &Error{Key: "log.cleaner.threads", Full: "Log cleaner threads cannot be increased to more than double the current value " + formatInt(int64(was))}
+	}
 	if err := s.validateCross(); err != nil {
 		return err
 	}

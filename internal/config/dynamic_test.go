@@ -19,6 +19,7 @@ func TestValidateBroker(t *testing.T) {
 		{"listeners=PLAINTEXT://:1", false, "Cannot update these configs at default cluster level, broker id must be specified: [listeners]"},
 		{"num.io.threads=100", true, "Dynamic thread count update validation failed for num.io.threads=100: value should not be greater than double the current value 8"},
 		{"num.io.threads=1", true, "Dynamic thread count update validation failed for num.io.threads=1: value should be at least half the current value 8"},
+		{"log.cleaner.threads=3", true, "Log cleaner threads cannot be increased to more than double the current value 1"},
 		{"max.connections=10", false, ""},
 		{"listener.name.plaintext.max.connections=10", false, ""},
 	} {

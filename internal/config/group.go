@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 // Group is the settings of one group with every default filled in. Classic groups have none: their members
@@ -106,14 +108,8 @@ func ParseMatch(entries []string) (map[string]string, error) {
 	for _, e := range entries {
 		key, pattern, ok := strings.Cut(e, "=")
 		key, pattern = strings.TrimSpace(key), strings.TrimSpace(pattern)
-		if !ok {
-			return nil, &Error{Key: "match", Value: e, Full: "Illegal client matching pattern: " + e}
-		}
-		if !slices.Contains(clientMatchKeys, key) {
-			return nil, &Error{Key: "match", Value: e, Full: "Illegal client matching pattern: " + e}
-		}
-		if !compiles(pattern) {
-			return nil, &Error{Key: "match", Value: e, Full: "Illegal client matching pattern: " + pattern}
+		if !ok || !slices.Contains(clientMatchKeys, key) || !compiles(pattern) {
+			return nil, &Error{Key: "match", Value: e, Full: "Illegal client matching pattern: " + e, Code: wire.InvalidConfig}
 		}
 		out[key] = pattern
 	}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 // Value is a parsed value. Which field holds it follows from the Def's Type; the zero Value with Null set is
@@ -23,6 +25,16 @@ type Error struct {
 	Key, Value, Reason string
 	// Full replaces the usual sentence where Kafka's is different.
 	Full string
+	// Code is the protocol's code where it is another one than usual for the kind of resource.
+	Code wire.Code
+}
+
+// Unwrap returns the Code, if there is one.
+func (e *Error) Unwrap() error {
+	if e.Code == wire.None {
+		return nil
+	}
+	return e.Code
 }
 
 func (e *Error) Error() string {

@@ -25,9 +25,8 @@ func (b *Broker) handleDescribeConfigs(r *wire.Request) {
 		out.ResourceType, out.ResourceName = res.ResourceType, res.ResourceName
 		out.Configs = []kmsg.DescribeConfigsResponseResourceConfig{}
 		entries, err := b.describeResource(r, res)
-		if err != nil {
-			out.ErrorCode, out.ErrorMessage = int16(wire.CodeOf(err)), messagePtr(err)
-		}
+		text := message(err) // Kafka answers the empty text where it has nothing to say
+		out.ErrorCode, out.ErrorMessage = int16(wire.CodeOf(err)), &text
 		for _, e := range entries {
 			out.Configs = append(out.Configs, describedConfig(e, req.IncludeSynonyms, req.IncludeDocumentation))
 		}
@@ -64,7 +63,7 @@ func (b *Broker) describeResource(r *wire.Request, res *kmsg.DescribeConfigsRequ
 		if name == "" {
 			return nil, failure(wire.InvalidRequest, "Broker id must not be empty")
 		}
-		if err := b.isThisBroker(name, ","); err != nil {
+		if err := b.isThisBroker(name, ""); err != nil {
 			return nil, err
 		}
 		return describeLoggers(b.Loggers, res.ConfigNames), nil
@@ -107,7 +106,7 @@ func describedConfig(e config.Entry, synonyms, doc bool) kmsg.DescribeConfigsRes
 			c.ConfigSynonyms = append(c.ConfigSynonyms, syn)
 		}
 	}
-	if doc && e.Doc != "" {
+	if doc && e.Doc != "" || e.Source == config.SourceBrokerLogger {
 		c.Documentation = &e.Doc
 	}
 	return c

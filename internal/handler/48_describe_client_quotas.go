@@ -25,6 +25,7 @@ func (b *Broker) handleDescribeClientQuotas(r *wire.Request) {
 		r.Reply(resp)
 		return
 	}
+	resp.ErrorMessage = new(string)
 	resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{}
 	for q := range b.Image().ClientQuotas() {
 		if quotaMatches(q.Entity, req.Components, req.Strict) {
@@ -47,7 +48,7 @@ func checkQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent) er
 		case !slices.Contains(quotaTypes, c.EntityType):
 			return failure(wire.UnsupportedVersion, "Unsupported entity type "+c.EntityType)
 		case c.MatchType == kmsg.QuotasMatchTypeExact && c.Match == nil:
-			return failure(wire.InvalidRequest, "Request specified MATCH_TYPE_EXACT, but set the match string to null.")
+			return failure(wire.InvalidRequest, "Request specified MATCH_TYPE_EXACT, but set match string to null.")
 		case c.MatchType == kmsg.QuotasMatchTypeDefault && c.Match != nil:
 			return failure(wire.InvalidRequest, "Request specified MATCH_TYPE_DEFAULT, but also specified a match string.")
 		case c.MatchType == kmsg.QuotasMatchTypeAny && c.Match != nil:

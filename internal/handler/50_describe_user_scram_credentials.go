@@ -20,6 +20,7 @@ func (b *Broker) handleDescribeUserScramCredentials(r *wire.Request) {
 		r.Reply(resp)
 		return
 	}
+	resp.ErrorMessage = new(string)
 	byUser := map[string][]*image.ScramCredential{}
 	var users []string
 	for _, c := range b.Image().ScramCredentials() {

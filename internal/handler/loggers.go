@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -66,8 +67,12 @@ func describeLoggers(l *telemetry.Logs, keys []string) []config.Entry {
 
 // alterLoggers sets levels. All operations are checked before the first one takes effect.
 func (b *Broker) alterLoggers(res *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool) error {
-	if err := b.isThisBroker(res.ResourceName, ","); err != nil {
-		return err
+	id, err := strconv.ParseInt(res.ResourceName, 10, 32)
+	if err != nil {
+		return failure(wire.InvalidRequest, "Node id must be an integer, but it is: "+res.ResourceName)
+	}
+	if int32(id) != b.NodeID {
+		return failure(wire.InvalidRequest, "Unexpected node id. Expected "+itoa(int(b.NodeID))+", but received "+res.ResourceName)
 	}
 	all := loggers(b.Loggers)
 	levels := make([]slog.Level, len(res.Configs))
