@@ -133,7 +133,7 @@ func TestKafkasBatchesAreReadAndAccepted(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r.Codec() != c || r.NumRecords() != b.NumRecords() || r.ProducerID() != b.ProducerID() || r.BaseTimestamp() != b.BaseTimestamp() {
+				if r.Codec() != c || r.NumRecords() != b.NumRecords() || r.BaseOffset() != b.BaseOffset() || r.LeaderEpoch() != b.LeaderEpoch() || r.ProducerID() != b.ProducerID() || r.BaseTimestamp() != b.BaseTimestamp() {
 					t.Errorf("header changed on the way to %s", c)
 				}
 				if again, err := Validate(r, Limits{}); err != nil || again.UncompressedBytes != info.UncompressedBytes {

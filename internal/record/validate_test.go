@@ -56,7 +56,11 @@ func TestValidateRefusesHeaders(t *testing.T) {
 		"control":             {func(b Batch) { b[posAttributes+1] |= attrControl }, wire.InvalidRecord, false},
 		"delete horizon":      {func(b Batch) { b[posAttributes+1] |= attrDeleteHorizon }, wire.InvalidRecord, false},
 		"transaction of none": {func(b Batch) { b[posAttributes+1] |= attrTransactional }, wire.InvalidRecord, false},
-		"no sequence":         {func(b Batch) { be.PutUint64(b[posProducerID:], 5) }, wire.InvalidRecord, false},
+		"no sequence": {func(b Batch) {
+			be.PutUint64(b[posProducerID:], 5)
+			be.PutUint16(b[posProducerEpoch:], 0)
+		}, wire.InvalidRecord, false},
+		"last delta beyond": {func(b Batch) { be.PutUint32(b[posLastOffsetDelta:], 100) }, wire.InvalidRecord, false},
 		"no epoch": {func(b Batch) {
 			be.PutUint64(b[posProducerID:], 5)
 			be.PutUint32(b[posBaseSequence:], 5)
@@ -276,6 +280,25 @@ func TestStreamedBatches(t *testing.T) {
 	}
 }
 
+func TestStreamedBatchesKeepTheLimit(t *testing.T) {
+	for _, c := range allCodecs[1:] {
+		var w Builder
+		w.Reset(NewCompression(c), 0)
+		for range 6000 {
+			w.Append(1, nil, make([]byte, 1000))
+		}
+		l := client
+		l.MaxUncompressed = 4 << 20
+		if _, err := Validate(build(t, &w), l); wire.CodeOf(err) != wire.InvalidRecord {
+			t.Errorf("%s: %v", c, err)
+		}
+		l.MaxUncompressed = 7 << 20
+		if _, err := Validate(build(t, &w), l); err != nil {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+}
+
 func TestForeignFramings(t *testing.T) {
 	plain := sample(t, NewCompression(None), 50, 2000)
 	body := plain.Payload()
@@ -293,6 +316,11 @@ func TestForeignFramings(t *testing.T) {
 		}
 		return out.Bytes()
 	}
+	linked := lz4Frame(lz4.ChecksumOption(false))
+	linked[4] &^= lz4FlagIndep
+	linked[6] = byte(xxh32Sum(linked[4:6]) >> 8)
+	badSum := lz4Frame(lz4.BlockChecksumOption(true), lz4.ChecksumOption(false))
+	badSum[len(badSum)-5] ^= 1 // before the end mark
 	var gz bytes.Buffer
 	for _, part := range [][]byte{body[:100], body[100:]} {
 		w := gzip.NewWriter(&gz)
@@ -320,7 +348,8 @@ func TestForeignFramings(t *testing.T) {
 		payload []byte
 	}{
 		"s2 instead of snappy": {Snappy, s2.EncodeBest(nil, bytes.Repeat([]byte("abcdefgh01234567"), 4000))},
-		"linked lz4 blocks":    {Lz4, append([]byte{0x04, 0x22, 0x4d, 0x18, 0x40, 0x40, 0xc0}, 0, 0, 0, 0)},
+		"linked lz4 blocks":    {Lz4, linked},
+		"lz4 block sum":        {Lz4, badSum},
 		"lz4 and more":         {Lz4, append(lz4Frame(), 0)},
 		"xerial cut off":       {Snappy, []byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00")},
 	} {

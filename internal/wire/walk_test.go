@@ -300,6 +300,20 @@ func FuzzDecodeBody(f *testing.F) {
 	})
 }
 
+func TestParseHeaderRefuses(t *testing.T) {
+	for name, frame := range map[string][]byte{
+		"too short":              {0, 18, 0, 0, 0, 0, 0, 1, 0},
+		"client id beyond":       {0, 18, 0, 0, 0, 0, 0, 1, 0, 2, 'a'},
+		"client id of -2":        {0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xfe, 'a'},
+		"no tags where they are": {0, 18, 0, 3, 0, 0, 0, 1, 0xff, 0xff},
+		"many tags":              {0, 18, 0, 3, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0x7f},
+	} {
+		if h, err := ParseHeader(frame); err == nil {
+			t.Errorf("%s: accepted as %+v", name, h)
+		}
+	}
+}
+
 func FuzzParseHeader(f *testing.F) {
 	f.Add(kmsg.NewRequestFormatter(kmsg.FormatterClientID("x")).AppendRequest(nil, kmsg.NewPtrMetadataRequest(), 1)[4:])
 	f.Add([]byte{0, 18, 0, 3, 0, 0, 0, 1, 0, 1, 'a', 1, 0, 1, 'x', 9})
