@@ -162,7 +162,7 @@ func throwExecution(env Env, err error) error {
 	return failed
 }
 
-// terseError ends a tool with one line on the error stream.
+// terseErrorf ends a tool with one line on the error stream.
 func terseErrorf(format string, args ...any) error {
 	return &kafkaflag.ExitError{Code: 1, Message: fmt.Sprintf(format, args...)}
 }
