@@ -62,12 +62,15 @@ func weir(t *testing.T, props map[string]string) *brokers.Broker {
 	return start(t, brokers.Config{Binary: binary(t), Props: props})
 }
 
-// binary is bin/weir, which make conform has built.
+// binary is bin/weir, which make conform has built, or WEIR_CONFORM_BINARY.
 func binary(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../bin/weir")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if other := os.Getenv("WEIR_CONFORM_BINARY"); other != "" {
+		path = other
 	}
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("%v: run make build first", err)

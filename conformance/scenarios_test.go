@@ -3,11 +3,16 @@
 package conformance
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +30,11 @@ const maxShown = 40
 func TestScenarios(t *testing.T) {
 	explained := explanations(t)
 	only := regexp.MustCompile(os.Getenv("WEIR_CONFORM_ONLY"))
-	ref := play(t, "reference", func(t *testing.T) *brokers.Broker { return apache(t, nil) }, only)
+	ref := remembered(t, only)
+	if ref == nil {
+		ref = play(t, "reference", func(t *testing.T) *brokers.Broker { return apache(t, nil) }, only)
+		remember(t, ref)
+	}
 	sub := play(t, "subject", func(t *testing.T) *brokers.Broker { return subject(t, nil) }, only)
 	if len(ref) == 0 || len(sub) == 0 {
 		t.Fatal("a side could not be asked")
@@ -51,12 +60,62 @@ func play(t *testing.T, side string, broker func(*testing.T) *brokers.Broker, on
 				out[sc.Name] = script.Play(sc, b.Addr, b.DataDir())
 				t.Logf("%-20s %4d answers in %5.1fs", sc.Name, len(out[sc.Name].Entries), time.Since(begin).Seconds())
 			}
+			dump(t, side, out[sc.Name])
 			if !b.Running() {
 				t.Fatalf("%s is down behind scenario %s", b.Name(), sc.Name)
 			}
 		}
 	})
 	return out
+}
+
+// remembered reads what Apache Kafka said last time from the file named by
+// WEIR_CONFORM_REFERENCE, so that a person who works on a difference needs no
+// JVM for each try. Scenarios that are not in the file are not judged.
+func remembered(t *testing.T, only *regexp.Regexp) map[string]script.Transcript {
+	path := os.Getenv("WEIR_CONFORM_REFERENCE")
+	if path == "" {
+		return nil
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	out := map[string]script.Transcript{}
+	if err := errors.Join(err, json.Unmarshal(text, &out)); err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(out, func(name string, _ script.Transcript) bool { return !only.MatchString(name) })
+	return out
+}
+
+func remember(t *testing.T, ref map[string]script.Transcript) {
+	path := os.Getenv("WEIR_CONFORM_REFERENCE")
+	if path == "" {
+		return
+	}
+	text, err := json.Marshal(ref)
+	if err := errors.Join(err, os.WriteFile(path, text, 0o644)); err != nil {
+		t.Error(err)
+	}
+}
+
+// dump writes a transcript to the folder WEIR_CONFORM_DUMP, for reading.
+func dump(t *testing.T, side string, tr script.Transcript) {
+	dir := os.Getenv("WEIR_CONFORM_DUMP")
+	if dir == "" {
+		return
+	}
+	var text strings.Builder
+	for _, e := range tr.Entries {
+		fmt.Fprintf(&text, "%s\n", e.Label)
+		for _, path := range slices.Sorted(maps.Keys(e.Facts)) {
+			fmt.Fprintf(&text, "    %s = %s\n", path, e.Facts[path])
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, tr.Scenario+"."+side), []byte(text.String()), 0o644); err != nil {
+		t.Error(err)
+	}
 }
 
 func judge(t *testing.T, explained *script.Explained, ref, sub script.Transcript) {
@@ -73,7 +132,7 @@ func judge(t *testing.T, explained *script.Explained, ref, sub script.Transcript
 	if shown > maxShown {
 		t.Errorf("and %d more", shown-maxShown)
 	}
-	t.Log(fmt.Sprintf("%d answers, %d differences explained, %d not", len(ref.Entries), known, shown))
+	t.Logf("%d answers, %d differences explained, %d not", len(ref.Entries), known, shown)
 }
 
 func explanations(t *testing.T) *script.Explained {

@@ -42,7 +42,6 @@ func topicsCreate(s *script.Session) {
 		"the metadata log":       topicOf("__cluster_metadata", 1),
 		"no partitions":          topicOf("create-bad", 0),
 		"minus two partitions":   topicOf("create-bad", -2),
-		"too many partitions":    topicOf("create-bad", 10001),
 		"unknown config":         topicOf("create-bad", 1, "no.such.key=1"),
 		"config of a wrong type": topicOf("create-bad", 1, "retention.ms=soon"),
 		"config out of range":    topicOf("create-bad", 1, "min.insync.replicas=0"),
@@ -181,7 +180,6 @@ func partitions(s *script.Session) {
 		ask("assigned to a stranger", v, name, 6, []int32{7})
 		ask("assigned too few", v, name, 7, []int32{1})
 		ask("assigned too many", v, name, 6, []int32{1}, []int32{1})
-		ask("far too many", v, name, 20000)
 		s.Ask("after all", 9, metadataReq(byName(name)))
 	})
 	req := kmsg.NewPtrCreatePartitionsRequest()
