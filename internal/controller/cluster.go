@@ -15,7 +15,7 @@ import (
 type liveBroker struct {
 	contact time.Time // last heartbeat or registration
 	heard   bool      // in this term
-	// drainedAt is the offset behind which the broker has nothing to lead any more, while it shuts down.
+	// drainedAt is the offset at which the broker has nothing to lead any more, while it shuts down.
 	drainedAt      int64
 	metadataOffset int64
 }
@@ -276,7 +276,7 @@ func (c *Controller) stateRecords(b *image.Broker, live *liveBroker, next broker
 	case stateControlledShutdown:
 		records := c.leaderAndISRUpdates(updates{remove: b.ID, add: image.NoLeader, unclean: image.NoLeader})
 		records = append(records, mr.At(&mr.BrokerRegistrationChangeRecord{BrokerID: b.ID, BrokerEpoch: b.Epoch, InControlledShutdown: 1}, 1))
-		live.drainedAt = c.q.NextOffset() + int64(len(records))
+		live.drainedAt = c.q.NextOffset() + int64(len(records)) - 1
 		return records
 	case stateFenced, stateShutdownNow:
 		if now == stateFenced {

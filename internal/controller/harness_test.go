@@ -28,9 +28,10 @@ type cluster struct {
 	g      *lifecycle.Group
 	epochs map[int32]int64
 
-	mu     sync.Mutex
-	images int
-	topics int
+	clock atomic.Int64 // added to the real time
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and renewed with each image
 }
 
 func settings(t testing.TB, lines ...string) *config.Set {
@@ -48,7 +49,7 @@ func settings(t testing.TB, lines ...string) *config.Set {
 
 func newCluster(t testing.TB, overrides ...string) *cluster {
 	t.Helper()
-	k := &cluster{t: t, fs: vfs.NewMem(), epochs: map[int32]int64{}}
+	k := &cluster{t: t, fs: vfs.NewMem(), epochs: map[int32]int64{}, changed: make(chan struct{})}
 	k.set.Store(settings(t, overrides...))
 	if err := k.fs.MkdirAll("/data"); err != nil {
 		t.Fatal(err)
@@ -73,10 +74,10 @@ func (k *cluster) start() {
 				k.set.Store(next)
 			}
 			k.mu.Lock()
-			k.images++
-			k.topics += len(d.Topics)
+			close(k.changed)
+			k.changed = make(chan struct{})
 			k.mu.Unlock()
-		}})
+		}, Now: func() time.Time { return time.Now().Add(time.Duration(k.clock.Load())) }})
 	var err error
 	k.q, err = quorum.Open(quorum.Config{FS: k.fs, Dir: "/data", NodeID: 1, DirectoryID: image.UUID{1}, Listener: k.c, Log: quiet,
 		OnFault: func(err error) { k.t.Errorf("quorum: %v", err) }})
