@@ -1,0 +1,215 @@
+package log
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-stream/weir/internal/record"
+	"github.com/weir-stream/weir/internal/vfs"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// filled is a log of n segments with one record of 200 bytes in each, an hour apart.
+func filled(t *testing.T, x *managed, n int) *Log {
+	x.cfg.SegmentBytes = 300
+	l := x.log("p", 0)
+	for range n {
+		appendValues(t, l, strings.Repeat("x", 200))
+		x.clock.now = x.clock.now.Add(time.Hour)
+	}
+	must.Equal(t, n, l.NumSegments())
+	l.SetHighWatermark(l.LogEndOffset())
+	return l
+}
+
+func TestRetentionByAge(t *testing.T) {
+	mem := vfs.NewMem()
+	x := newManaged(t, mem, "/a")
+	l := filled(t, x, 10)
+	cfg := l.Config()
+	cfg.RetentionMs = (5 * time.Hour).Milliseconds()
+	l.SetConfig(cfg)
+	l.SetHighWatermark(3)
+	x.m.RetainNow()
+	must.Equal(t, int64(3), l.LogStartOffset(), "not beyond the high watermark")
+	must.Equal(t, int64(10), l.SetHighWatermark(10))
+	x.m.RetainNow()
+	must.Equal(t, int64(5), l.LogStartOffset())
+	must.Equal(t, 5, l.NumSegments())
+	_, err := l.Read(2, 100, true, BoundLogEnd)
+	must.ErrorIs(t, err, wire.OffsetOutOfRange)
+	deleted := func() (n int) {
+		ents, err := mem.List("/a/p-0")
+		must.NoError(t, err)
+		for _, e := range ents {
+			if strings.HasSuffix(e.Name, ".log.deleted") {
+				n++
+			}
+		}
+		return n
+	}
+	must.Equal(t, 5, deleted(), "renamed, for those who still read")
+	x.m.sweepOnce(x.m.dirs[0], x.clock.now.Add(59*time.Second).UnixMilli())
+	must.Equal(t, 5, deleted(), "not before file.delete.delay.ms")
+	x.m.sweepOnce(x.m.dirs[0], x.clock.now.Add(61*time.Second).UnixMilli())
+	must.Equal(t, 0, deleted())
+	// The active segment goes too when it is old enough; the log is empty then and goes on where it was.
+	x.clock.now = x.clock.now.Add(100 * time.Hour)
+	x.m.RetainNow()
+	must.Equal(t, int64(10), l.LogStartOffset())
+	must.Equal(t, int64(0), l.SizeBytes())
+	info := appendValues(t, l, "next")
+	must.Equal(t, int64(10), info.BaseOffset)
+	must.NoError(t, x.m.Close(1))
+	x.open()
+	l = x.log("p", 0)
+	must.Equal(t, int64(10), l.LogStartOffset())
+	must.Equal(t, []string{"next"}, values(readAll(t, l, BoundLogEnd, 100)))
+}
+
+func TestRetentionBySize(t *testing.T) {
+	x := newManaged(t, vfs.NewMem(), "/a")
+	l := filled(t, x, 10)
+	one := l.SizeBytes() / 10
+	cfg := l.Config()
+	cfg.RetentionBytes = 4*one - 1
+	l.SetConfig(cfg)
+	x.m.RetainNow()
+	must.Equal(t, 4, l.NumSegments(), "never less than what is asked for")
+	cfg.Delete, cfg.Compact, cfg.RetentionBytes = false, true, 0
+	l.SetConfig(cfg)
+	x.m.RetainNow()
+	must.Equal(t, 4, l.NumSegments(), "no limits for a topic that is only compacted")
+}
+
+func TestDeleteRecords(t *testing.T) {
+	mem := vfs.NewMem()
+	x := newManaged(t, mem, "/a")
+	l := filled(t, x, 6)
+	l.SetHighWatermark(4)
+	_, err := l.DeleteRecordsTo(5)
+	must.ErrorIs(t, err, wire.OffsetOutOfRange)
+	l.SetHighWatermark(6)
+	cfg := l.Config()
+	cfg.RetentionMs = -1
+	l.SetConfig(cfg)
+	_, err = l.DeleteRecordsTo(4)
+	must.NoError(t, err)
+	x.m.sweepOnce(x.m.dirs[0], l.env.nowMs())
+	p, err := vfs.ReadFile(mem, "/a/log-start-offset-checkpoint", 100)
+	must.NoError(t, err)
+	must.Equal(t, "0\n1\np 0 4\n", string(p))
+	x.m.RetainNow()
+	must.Equal(t, 2, l.NumSegments())
+	must.Equal(t, []EpochEntry{{0, 4}}, l.Epochs())
+	// An unclean stop knows it too.
+	must.NoError(t, x.m.Abandon())
+	x.open()
+	must.Equal(t, int64(4), x.log("p", 0).LogStartOffset())
+}
+
+func TestRollByAge(t *testing.T) {
+	x := newManaged(t, vfs.NewMem(), "/a")
+	x.cfg.SegmentMs = 1000
+	l := x.log("p", 0)
+	appendValues(t, l, "a")
+	x.clock.now = x.clock.now.Add(time.Second)
+	appendValues(t, l, "b")
+	must.Equal(t, 1, l.NumSegments())
+	x.clock.now = x.clock.now.Add(time.Millisecond)
+	appendValues(t, l, "c")
+	must.Equal(t, 2, l.NumSegments())
+}
+
+func TestSizeLimits(t *testing.T) {
+	x := newManaged(t, vfs.NewMem(), "/a")
+	x.cfg.MaxMessageBytes, x.cfg.SegmentBytes = 200, 1000
+	l := x.log("p", 0)
+	_, err := l.AppendAsLeader(producedBatch(t, 0, strings.Repeat("x", 300)), 0, AppendOptions{})
+	must.ErrorIs(t, err, wire.MessageTooLarge)
+	cfg := l.Config()
+	cfg.MaxMessageBytes = 5000
+	l.SetConfig(cfg)
+	_, err = l.AppendAsLeader(producedBatch(t, 0, strings.Repeat("x", 1300)), 0, AppendOptions{})
+	must.ErrorIs(t, err, wire.RecordListTooLarge)
+	must.Equal(t, int64(0), l.LogEndOffset())
+}
+
+func TestTimestampsAndKeys(t *testing.T) {
+	x := newManaged(t, vfs.NewMem(), "/a")
+	x.cfg.MessageTimestampBeforeMs, x.cfg.MessageTimestampAfterMs = 1000, 1000
+	l := x.log("p", 0)
+	now := l.env.nowMs()
+	info, err := l.AppendAsLeader(producedBatch(t, now-1001, "a", "b", "c"), 0, AppendOptions{})
+	must.ErrorIs(t, err, wire.InvalidTimestamp)
+	must.Equal(t, 1, len(info.RecordErrors))
+	must.Equal(t, int32(0), info.RecordErrors[0].Index)
+	cfg := l.Config()
+	cfg.Compact = true
+	l.SetConfig(cfg)
+	info, err = l.AppendAsLeader(producedBatch(t, now, "a", "b"), 0, AppendOptions{})
+	must.ErrorIs(t, err, wire.InvalidRecord)
+	must.Equal(t, 2, len(info.RecordErrors))
+	cfg.Compact, cfg.MessageTimestampType = false, 1
+	l.SetConfig(cfg)
+	info, err = l.AppendAsLeader(producedBatch(t, 5, "a", "b"), 0, AppendOptions{})
+	must.NoError(t, err)
+	must.Equal(t, now, info.AppendTimeMs)
+	must.Equal(t, now, readAll(t, l, BoundLogEnd, 1000)[1].Timestamp)
+	cfg.CompressionType = "zstd"
+	l.SetConfig(cfg)
+	info, err = l.AppendAsLeader(producedBatch(t, 5, strings.Repeat("a", 500)), 0, AppendOptions{})
+	must.NoError(t, err)
+	must.True(t, info.Recompressed && info.Bytes < 200, info)
+	must.Equal(t, 3, len(readAll(t, l, BoundLogEnd, 1000)))
+}
+
+func TestFollower(t *testing.T) {
+	clock := newClock()
+	leader := openTest(t, vfs.NewMem(), DefaultConfig(), clock)
+	follower := openTest(t, vfs.NewMem(), DefaultConfig(), clock)
+	for range 3 {
+		appendValues(t, leader, "a", "b")
+	}
+	_, err := leader.BecomeLeader(4)
+	must.NoError(t, err)
+	appendValues(t, leader, "c")
+	got, err := leader.Read(0, 10_000, true, BoundLogEnd)
+	must.NoError(t, err)
+	buf := make([]byte, got.Range.Len)
+	_, err = got.Range.ReadAt(buf, 0)
+	must.NoError(t, err)
+	got.Range.Release()
+	// A fetch in epoch 0 takes nothing of epoch 4, and a cut batch at the end is left away.
+	info, err := follower.AppendAsFollower(append([]byte(nil), buf...), 0)
+	must.NoError(t, err)
+	must.Equal(t, int64(5), info.LastOffset)
+	_, err = follower.AppendAsFollower(append([]byte(nil), buf...), 4)
+	must.ErrorIs(t, err, wire.OffsetOutOfRange)
+	must.NoError(t, follower.TruncateTo(3))
+	must.Equal(t, int64(2), follower.LogEndOffset(), "whole batches only")
+	got, err = leader.Read(2, 10_000, true, BoundLogEnd)
+	must.NoError(t, err)
+	buf = make([]byte, got.Range.Len)
+	_, err = got.Range.ReadAt(buf, 0)
+	must.NoError(t, err)
+	got.Range.Release()
+	_, err = follower.AppendAsFollower(buf[:len(buf)-5], 4)
+	must.NoError(t, err)
+	must.Equal(t, int64(6), follower.LogEndOffset())
+	buf[len(buf)-1] ^= 1
+	var bad []byte
+	for b, err := range record.Split(buf) {
+		must.NoError(t, err)
+		bad = b
+	}
+	_, err = follower.AppendAsFollower(bad, 4)
+	must.ErrorIs(t, err, wire.CorruptMessage)
+	e, end := leader.EpochEndOffset(2)
+	must.True(t, e == 0 && end == 6, e, end)
+	e, end = leader.EpochEndOffset(4)
+	must.True(t, e == 4 && end == 7, e, end)
+	e, end = leader.EpochEndOffset(5)
+	must.True(t, e == -1 && end == -1, e, end)
+}
