@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"strconv"
 
 	"github.com/weir-stream/weir/internal/image"
@@ -107,6 +108,7 @@ func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
 			}
 		}
 	}
+	n.openNewLogs(d)
 	for id, td := range d.Topics {
 		if td.New == nil {
 			continue
@@ -117,10 +119,7 @@ func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
 			c := replica.Change{Topic: td.New.Name, TopicID: id, Index: i, MinInSync: minInSync}
 			if p.HasReplica(n.id) {
 				c.Role = partition.Role{Self: n.id, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR}
-				c.Directory = p.Directory(n.id)
-				if c.Directory == image.DirectoryUnassigned || c.Directory == image.DirectoryMigrating {
-					c.Directory = [16]byte{} // anywhere
-				}
+				c.Directory = directoryOf(p, n.id)
 			} else if old := td.Old.Partition(i); old == nil || !old.HasReplica(n.id) {
 				continue
 			} else {
@@ -133,6 +132,46 @@ func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
 		}
 	}
 	return out
+}
+
+// openWorkers is how many logs are opened or made at a time.
+const openWorkers = 8
+
+// openNewLogs opens the logs of replicas that are new here, several at a time, so that Apply finds them open. What
+// fails is tried again by Apply, which says so.
+func (n *Node) openNewLogs(d *image.Delta) {
+	slots := make(chan struct{}, openWorkers)
+	for id, td := range d.Topics {
+		if td.New == nil {
+			continue
+		}
+		for _, i := range td.Changed {
+			p, old := td.New.Partition(i), td.Old.Partition(i)
+			if !p.HasReplica(n.id) || (old != nil && old.HasReplica(n.id)) {
+				continue
+			}
+			slots <- struct{}{}
+			started := n.metaGroup.Go("open log", func(context.Context) {
+				defer func() { <-slots }()
+				_, _ = n.logs.Open(log.TopicPartition{Topic: td.New.Name, Partition: i}, id, directoryOf(p, n.id))
+			})
+			if !started {
+				<-slots // the node is stopping
+			}
+		}
+	}
+	for range openWorkers {
+		slots <- struct{}{} // the last ones are done
+	}
+}
+
+// directoryOf is where a broker's replica lies or has to be made; zero stands for anywhere.
+func directoryOf(p *image.Partition, broker int32) [16]byte {
+	dir := p.Directory(broker)
+	if dir == image.DirectoryUnassigned || dir == image.DirectoryMigrating {
+		return [16]byte{}
+	}
+	return dir
 }
 
 func (n *Node) applyChange(out []election, c replica.Change) []election {
