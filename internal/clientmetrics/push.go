@@ -104,6 +104,7 @@ func (m *Manager) admit(p Push, c Client) error {
 	case len(p.Metrics) > m.opt.MaxBytes:
 		return &Error{wire.TelemetryTooLarge, fmt.Sprintf("Telemetry request from the client [%s] is larger than the maximum allowed size %d", id, m.opt.MaxBytes)}
 	}
+	in.retryGet = false
 	return nil
 }
 
