@@ -176,7 +176,7 @@ func (m *Manager) Get(id [16]byte, c Client) (Subscription, error) {
 		id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	}
 	in, fresh := m.instance(id, c, now)
-	if !fresh && !in.retryGet && now.Sub(in.lastGet) < in.interval && now.Sub(in.lastPush) < in.interval {
+	if !fresh && !in.retryGet && (now.Sub(in.lastGet) < in.interval || now.Sub(in.lastPush) < in.interval) {
 		return Subscription{}, &Error{wire.ThrottlingQuotaExceeded, "Request from the client [" + uuidText(id) + "] arrived before the next push interval time"}
 	}
 	in.lastGet, in.retryGet = now, false
