@@ -38,7 +38,6 @@ func topicsCreate(s *script.Session) {
 		"a space":                topicOf("a b", 1),
 		"249 letters":            topicOf(strings.Repeat("a", 249), 1),
 		"250 letters":            topicOf(strings.Repeat("a", 250), 1),
-		"an internal name":       topicOf("__consumer_offsets", 1),
 		"the metadata log":       topicOf("__cluster_metadata", 1),
 		"no partitions":          topicOf("create-bad", 0),
 		"minus two partitions":   topicOf("create-bad", -2),

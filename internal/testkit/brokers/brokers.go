@@ -174,14 +174,13 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer out.Close() // the process has its own
 	b.cmd.Stdout, b.cmd.Stderr = out, out
 	begin := time.Now()
-	if err := b.cmd.Start(); err != nil {
+	started := make(chan error, 1)
+	b.exited = make(chan struct{})
+	go startAndWait(b.cmd, started, b.exited)
+	if err := <-started; err != nil {
+		b.exited = nil
 		return err
 	}
-	b.exited = make(chan struct{})
-	go func(cmd *exec.Cmd, exited chan struct{}) {
-		_ = cmd.Wait()
-		close(exited)
-	}(b.cmd, b.exited)
 	if err := b.waitReady(ctx); err != nil {
 		b.Kill()
 		return err
