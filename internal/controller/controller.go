@@ -130,20 +130,31 @@ func (c *Controller) Submit(rc RequestContext, req kmsg.Request, done func(kmsg.
 		done(nil, wire.UnsupportedVersion)
 		return
 	}
-	c.post(func() { c.decide(h, rc, req, done) })
+	if !c.postIf(maxQueued, func() { c.decide(h, rc, req, done) }) {
+		done(nil, refuse(wire.RequestTimedOut, "The controller does not keep up."))
+	}
 }
 
 // Serves reports whether Handle takes the API.
 func Serves(key int16) bool { return handlerOf(key) != nil }
 
-func (c *Controller) post(f func()) {
+// post queues what the loop must do.
+func (c *Controller) post(f func()) { c.postIf(1<<31-1, f) }
+
+// postIf queues something unless that many things wait already.
+func (c *Controller) postIf(limit int, f func()) bool {
 	c.mu.Lock()
+	if len(c.events) >= limit {
+		c.mu.Unlock()
+		return false
+	}
 	c.events = append(c.events, f)
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 func (c *Controller) run(ctx context.Context) {
@@ -176,6 +187,13 @@ type decision struct {
 	canSplit bool
 }
 
+// maxUncommitted bounds the records that were proposed and are not committed: when the disk does not take them, because
+// it is full or slow, requests are refused rather than collected.
+const maxUncommitted = 200000
+
+// maxQueued bounds the requests that wait for the loop.
+const maxQueued = 20000
+
 // maxBatchRecords is how many records one batch of the metadata log has at most, as in Kafka.
 const maxBatchRecords = 10000
 
@@ -185,8 +203,9 @@ func (c *Controller) decide(h handlerFunc, rc RequestContext, req kmsg.Request, 
 		done(nil, wire.NotController)
 		return
 	}
-	if rc.Received.IsZero() {
-		rc.Received = c.cfg.Now()
+	if c.proposed-c.applied > maxUncommitted {
+		done(nil, refuse(wire.RequestTimedOut, "The metadata log does not keep up."))
+		return
 	}
 	d, err := h(c, rc, req)
 	if err != nil {

@@ -23,8 +23,6 @@ type RequestContext struct {
 	Listener   string
 	// MayDescribeConfigs says whether CreateTopics may tell the topic's settings; nil: always.
 	MayDescribeConfigs func(topic string) bool
-	// Received is when the request came in; zero: now.
-	Received time.Time
 }
 
 // Config is what a controller needs to know.

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sort"
@@ -48,6 +49,8 @@ type metaLog struct {
 	epoch     int32
 	timestamp int64
 	epochs    []epochStart
+	// epochsDirty says that leader-epoch-checkpoint lacks an epoch.
+	epochsDirty bool
 }
 
 type epochStart struct {
@@ -216,9 +219,7 @@ func (l *metaLog) append(b record.Batch) error {
 	epochs := len(l.epochs)
 	l.note(b)
 	l.end = b.NextOffset()
-	if len(l.epochs) != epochs {
-		return l.writeEpochs()
-	}
+	l.epochsDirty = l.epochsDirty || len(l.epochs) != epochs
 	return nil
 }
 
@@ -232,11 +233,14 @@ func (l *metaLog) rollIfDue(n int) error {
 	if !full && !old {
 		return nil
 	}
-	if err := l.f.Sync(); err != nil {
-		return fmt.Errorf("sync the metadata log: %w", err)
+	if err := l.sync(); err != nil {
+		return err
 	}
-	l.f.Close()
-	return l.create(l.end)
+	rolled := l.f
+	if err := l.create(l.end); err != nil {
+		return fmt.Errorf("roll the metadata log: %w", err)
+	}
+	return rolled.Close()
 }
 
 // sync makes everything up to end durable.
@@ -274,7 +278,7 @@ func (l *metaLog) dropBelow(offset int64) error {
 }
 
 func (l *metaLog) close() error {
-	err := l.sync()
+	err := errors.Join(l.sync(), l.writeEpochs())
 	if cerr := l.f.Close(); err == nil {
 		err = cerr
 	}
@@ -310,11 +314,17 @@ func (l *metaLog) readEpochs() error {
 	return nil
 }
 
+// writeEpochs brings leader-epoch-checkpoint up to date, durably: Apache Kafka would stumble over an empty one.
 func (l *metaLog) writeEpochs() error {
+	if !l.epochsDirty {
+		return nil
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "0\n%d\n", len(l.epochs))
 	for _, e := range l.epochs {
 		fmt.Fprintf(&b, "%d %d\n", e.epoch, e.start)
 	}
-	return vfs.WriteFileAtomic(l.fs, filepath.Join(l.dir, epochFile), []byte(b.String()), false)
+	err := vfs.WriteFileAtomic(l.fs, filepath.Join(l.dir, epochFile), []byte(b.String()), true)
+	l.epochsDirty = err != nil
+	return err
 }

@@ -338,17 +338,24 @@ func TestSnapshotByTime(t *testing.T) {
 
 // TestFullDisk: a commit waits while the disk is full and goes on when there is space; nothing is lost or refused.
 func TestFullDisk(t *testing.T) {
-	fsys := newFS(t)
-	r := start(t, testConfig(fsys, nil))
-	fsys.SetCapacity(fsys.Used() + 10)
-	last := r.topic(t, "late")
-	fsys.SetCapacity(0)
-	r.committed(t, last)
-	r.close(t)
-	r = start(t, testConfig(fsys, nil))
-	defer r.close(t)
-	if len(r.rec.names) != 1 {
-		t.Errorf("topics %v", r.rec.names)
+	for space := int64(1); space < 600; space += 37 { // it runs out in Raft's log, in the metadata log, in small files
+		fsys := newFS(t)
+		cfg := testConfig(fsys, nil)
+		cfg.RaftLogBytes, cfg.SegmentBytes = 400, 300
+		r := start(t, cfg)
+		fsys.SetCapacity(fsys.Used() + space)
+		var last int64
+		for i := range 5 {
+			last = r.topic(t, fmt.Sprint("late", i))
+		}
+		time.AfterFunc(2*time.Millisecond, func() { fsys.SetCapacity(0) })
+		r.committed(t, last)
+		r.close(t)
+		r = start(t, cfg)
+		if len(r.rec.names) != 5 {
+			t.Errorf("%d bytes of space: topics %v", space, r.rec.names)
+		}
+		r.close(t)
 	}
 }
 

@@ -313,6 +313,7 @@ func (l *raftLog) cut(at point) error {
 	}
 	next, err := createRaftLog(l.fs, l.dir, at, hs, tail)
 	if err != nil {
+		_ = l.fs.Remove(filepath.Join(l.dir, raftLogName(at.Index)) + ".tmp") // may not be there; the first error counts
 		return err
 	}
 	old := l.name

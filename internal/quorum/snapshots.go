@@ -76,6 +76,9 @@ func (s *snapshots) note(end int64, now time.Time) { s.lastEnd, s.lastTime = end
 
 // maintain does what is due after entries were applied: a snapshot, retention, a cut of Raft's log.
 func (q *Quorum) maintain() error {
+	if err := q.meta.writeEpochs(); err != nil && !vfs.IsNoSpace(err) {
+		return fmt.Errorf("write %s: %w", epochFile, err)
+	}
 	// Raft was told that everything up to settled is applied, so it does not ask for those entries again.
 	if q.raftBytes.Load() > q.cfg.RaftLogBytes && q.settled.Index > q.lastCut && q.cutting.CompareAndSwap(false, true) {
 		if err := q.meta.sync(); err != nil {

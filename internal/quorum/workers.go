@@ -52,7 +52,7 @@ func (q *queue[T]) take(ctx context.Context) []T {
 }
 
 // retryFullDisk is how long the append worker waits before it tries again on a full disk.
-const retryFullDisk = 500 * time.Millisecond
+const retryFullDisk = 100 * time.Millisecond
 
 // appendItem is work for the append worker: one of Raft's messages, or a request to cut Raft's log at a point.
 type appendItem struct {
@@ -87,7 +87,10 @@ func (q *Quorum) runAppend(ctx context.Context) {
 		err := q.appendGroup(ctx, ms)
 		if err == nil && cut != nil {
 			cut.Conf = q.raft.at.Conf
-			err = q.raft.cut(*cut)
+			if err = q.raft.cut(*cut); vfs.IsNoSpace(err) {
+				q.log.Error("metadata quorum: no space to cut Raft's log; it goes on growing", "error", err)
+				err = nil
+			}
 			q.cutting.Store(false)
 		}
 		q.raftBytes.Store(q.raft.size)
@@ -153,15 +156,25 @@ func appendEntries(entries, more []*pb.Entry) []*pb.Entry {
 	return append(entries, more...)
 }
 
-// writeGroup writes and waits out a full disk: nothing is answered meanwhile.
+// writeGroup makes a group durable; on a full disk nothing is answered until there is space.
 func (q *Quorum) writeGroup(ctx context.Context, entries []*pb.Entry, hs *pb.HardState) error {
-	for warned := false; ; warned = true {
+	return q.waitForSpace(ctx, func() error {
 		before := q.raft.hs
 		err := q.raft.write(entries, hs)
+		if err != nil {
+			q.raft.hs = before
+		}
+		return err
+	})
+}
+
+// waitForSpace tries again while the disk is full.
+func (q *Quorum) waitForSpace(ctx context.Context, write func() error) error {
+	for warned := false; ; warned = true {
+		err := write()
 		if err == nil || !vfs.IsNoSpace(err) {
 			return err
 		}
-		q.raft.hs = before
 		if !warned {
 			q.log.Error("metadata quorum: no space, waiting", "error", err)
 		}
@@ -180,7 +193,7 @@ func (q *Quorum) runApply(ctx context.Context) {
 		if items == nil {
 			return
 		}
-		err := q.applyGroup(items)
+		err := q.applyGroup(ctx, items)
 		if err == nil {
 			err = q.maintain()
 		}
@@ -192,7 +205,7 @@ func (q *Quorum) runApply(ctx context.Context) {
 }
 
 // applyGroup applies all that is waiting; the Listener gets the batches of many entries in one call.
-func (q *Quorum) applyGroup(items []applyItem) error {
+func (q *Quorum) applyGroup(ctx context.Context, items []applyItem) error {
 	q.settled = q.applied
 	var batches []record.Batch
 	var back []*pb.Message
@@ -218,7 +231,10 @@ func (q *Quorum) applyGroup(items []applyItem) error {
 			}
 		}
 		for _, e := range item.msg.GetEntries() {
-			b, err := q.applyEntry(e)
+			b, err := q.applyEntry(ctx, e)
+			if ctx.Err() != nil {
+				return nil
+			}
 			if err != nil {
 				return err
 			}
@@ -243,7 +259,7 @@ func (q *Quorum) applyGroup(items []applyItem) error {
 
 // applyEntry appends the entry's batch to the metadata log, unless it is there, and returns it if the Listener has
 // not seen it.
-func (q *Quorum) applyEntry(e *pb.Entry) (record.Batch, error) {
+func (q *Quorum) applyEntry(ctx context.Context, e *pb.Entry) (record.Batch, error) {
 	q.applied.Index, q.applied.Term = e.GetIndex(), e.GetTerm()
 	defer func() { q.applied.NextOffset = q.meta.end }()
 	if e.GetType() != pb.EntryNormal || len(e.GetData()) == 0 {
@@ -256,7 +272,7 @@ func (q *Quorum) applyEntry(e *pb.Entry) (record.Batch, error) {
 	if b.NextOffset() <= q.meta.end {
 		return nil, nil
 	}
-	if err := q.meta.append(b); err != nil {
+	if err := q.waitForSpace(ctx, func() error { return q.meta.append(b) }); err != nil {
 		return nil, err
 	}
 	if err := q.noteControl(b); err != nil {
@@ -289,11 +305,12 @@ func (q *Quorum) afterEntry(e *pb.Entry, flush func() error) error {
 	if err := flush(); err != nil {
 		return err
 	}
-	if err := q.writeQuorumState(epoch); err != nil {
-		return err
-	}
 	q.log.Info("metadata quorum: leading", "epoch", epoch, "offset", next)
 	q.cfg.Listener.Leader(epoch, next)
+	// Only Apache Kafka reads this file; nobody has to wait for it.
+	if err := q.writeQuorumState(epoch); err != nil && !vfs.IsNoSpace(err) {
+		return err
+	}
 	return nil
 }
 
@@ -357,5 +374,5 @@ func (q *Quorum) writeQuorumState(epoch int32) error {
 		text = fmt.Sprintf(`{"clusterId":"","leaderId":%d,"leaderEpoch":%d,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":%d}],"data_version":0}`,
 			q.cfg.NodeID, epoch, q.cfg.NodeID)
 	}
-	return vfs.WriteFileAtomic(q.cfg.FS, filepath.Join(q.meta.dir, "quorum-state"), []byte(text), false)
+	return vfs.WriteFileAtomic(q.cfg.FS, filepath.Join(q.meta.dir, "quorum-state"), []byte(text), true)
 }
