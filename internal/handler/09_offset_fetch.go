@@ -71,28 +71,7 @@ func (b *Broker) fetchGroup(r *wire.Request, img *image.Image, g *kmsg.OffsetFet
 		})
 		return
 	}
-	var ask []group.FetchTopic
-	var slots []int
-	for i := range g.Topics {
-		t := &g.Topics[i]
-		name, code := t.Topic, wire.None
-		if r.Version >= 10 {
-			topic := img.TopicByID(t.TopicID)
-			if topic == nil {
-				code = wire.UnknownTopicId
-			} else {
-				name = topic.Name
-			}
-		}
-		if code == wire.None && !b.allowed(r, authz.Describe, authz.Topic, name) {
-			code = wire.TopicAuthorizationFailed
-		}
-		out.Topics = append(out.Topics, noOffsets(t, code))
-		if code == wire.None {
-			slots = append(slots, i)
-			ask = append(ask, group.FetchTopic{Name: name, ID: t.TopicID, Partitions: t.Partitions})
-		}
-	}
+	ask, slots := b.askableOffsets(r, img, g, out)
 	if len(ask) == 0 {
 		done()
 		return
@@ -106,6 +85,31 @@ func (b *Broker) fetchGroup(r *wire.Request, img *image.Image, g *kmsg.OffsetFet
 		}
 		done()
 	})
+}
+
+// askableOffsets fills the answer with topics without offsets, and returns those that there may be offsets for with
+// their places in the answer.
+func (b *Broker) askableOffsets(r *wire.Request, img *image.Image, g *kmsg.OffsetFetchRequestGroup, out *kmsg.OffsetFetchResponseGroup) (ask []group.FetchTopic, slots []int) {
+	for i := range g.Topics {
+		t := &g.Topics[i]
+		name, code := t.Topic, wire.None
+		if r.Version >= 10 {
+			if topic := img.TopicByID(t.TopicID); topic != nil {
+				name = topic.Name
+			} else {
+				code = wire.UnknownTopicId
+			}
+		}
+		if code == wire.None && !b.allowed(r, authz.Describe, authz.Topic, name) {
+			code = wire.TopicAuthorizationFailed
+		}
+		out.Topics = append(out.Topics, noOffsets(t, code))
+		if code == wire.None {
+			slots = append(slots, i)
+			ask = append(ask, group.FetchTopic{Name: name, ID: t.TopicID, Partitions: t.Partitions})
+		}
+	}
+	return ask, slots
 }
 
 // failFetch answers a group with an error: on top, and before version 2 on each partition.

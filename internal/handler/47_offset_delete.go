@@ -17,9 +17,24 @@ func (b *Broker) handleOffsetDelete(r *wire.Request) {
 		r.Reply(resp)
 		return
 	}
+	ask, slots := b.deletableOffsets(r, req, resp)
+	b.Groups.DeleteOffsets(req.Group, ask, func(code wire.Code, codes []wire.Code) {
+		if code != wire.None {
+			resp.ErrorCode, resp.Topics = int16(code), nil
+		}
+		for i, c := range codes {
+			if code == wire.None {
+				resp.Topics[slots[i].topic].Partitions[slots[i].partition].ErrorCode = int16(c)
+			}
+		}
+		r.Reply(resp)
+	})
+}
+
+// deletableOffsets fills the answer, and returns the partitions that exist and may be touched with their places in
+// the answer.
+func (b *Broker) deletableOffsets(r *wire.Request, req *kmsg.OffsetDeleteRequest, resp *kmsg.OffsetDeleteResponse) (ask []group.FetchTopic, slots []commitSlot) {
 	img := b.Image()
-	var ask []group.FetchTopic
-	var slots []commitSlot
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		topic, code := img.TopicByName(t.Topic), wire.None
@@ -47,15 +62,5 @@ func (b *Broker) handleOffsetDelete(r *wire.Request) {
 			ask = append(ask, at)
 		}
 	}
-	b.Groups.DeleteOffsets(req.Group, ask, func(code wire.Code, codes []wire.Code) {
-		if code != wire.None {
-			resp.ErrorCode, resp.Topics = int16(code), nil
-		}
-		for i, c := range codes {
-			if code == wire.None {
-				resp.Topics[slots[i].topic].Partitions[slots[i].partition].ErrorCode = int16(c)
-			}
-		}
-		r.Reply(resp)
-	})
+	return ask, slots
 }
