@@ -64,6 +64,15 @@ func (n *Node) setAsideStrays() {
 	}
 }
 
+// logMoved lets a replica go on with the log that a move between directories has put in the place of the old one, and
+// tells the controller where it lies now.
+func (n *Node) logMoved(_, now *log.Log) {
+	tp := now.TopicPartition()
+	n.replicas.LogMoved(tp)
+	n.noteAssignment(now.TopicID(), tp.Partition, tp.Topic)
+	n.sendAssignments()
+}
+
 // assignments gathers in which directory new replicas were put, and tells the controller in one request for many.
 type assignments struct {
 	mu      sync.Mutex

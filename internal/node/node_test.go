@@ -196,3 +196,73 @@ func TestDescribeTopicPartitionsHasNoNulls(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 }
+
+// A replica that moves between log directories keeps its records and goes on to take new ones; the controller knows
+// where it lies then.
+func TestMoveBetweenDirectories(t *testing.T) {
+	base := t.TempDir()
+	one, two := filepath.Join(base, "one"), filepath.Join(base, "two")
+	cfg := settings(t, one+","+two)
+	n := start(t, cfg)
+	defer func() { n.Stop() }()
+	c := client(t, n, kgo.AllowAutoTopicCreation())
+	produce(t, c, "orders", 0, 500)
+	here := func() string {
+		dirs, err := kadm.NewClient(c).DescribeAllLogDirs(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := ""
+		dirs.Each(func(d kadm.DescribedLogDir) {
+			d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+				if p.Topic == "orders" && !p.IsFuture {
+					at = p.Dir
+				}
+			})
+		})
+		return at
+	}
+	target := one
+	if here() == one {
+		target = two
+	}
+	req := kadm.AlterReplicaLogDirsReq{target: kadm.TopicsSet{"orders": {0: {}}}}
+	resp, err := kadm.NewClient(c).AlterAllReplicaLogDirs(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Each(func(r kadm.AlterReplicaLogDirsResponse) {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	})
+	await(t, "the replica has moved", func() bool { return here() == target })
+	produce(t, c, "orders", 500, 700)
+	c.Close()
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, cfg)
+	c = client(t, n)
+	if at := here(); at != target {
+		t.Fatalf("after the restart the replica lies in %s, not in %s", at, target)
+	}
+	if got := consume(t, client(t, n, kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), 700); len(got) != 700 {
+		t.Fatalf("%d different records", len(got))
+	}
+}
+
+// await polls until a condition holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-deadline:
+			t.Fatal("not in time: ", what)
+		case <-tick.C:
+		}
+	}
+}

@@ -101,6 +101,7 @@ func (n *Node) openLogs(ctx context.Context) error {
 	mc.ClusterID, mc.Logger, mc.TopicConfig = n.clusterID, n.room("log"), n.topicLogConfig
 	mc.OnFlushed = func(l *log.Log) { n.replicas.OnFlushed(l) }
 	mc.OnDirFailure = n.directoryFailed
+	mc.OnSwapped = n.logMoved
 	var err error
 	if n.logs, err = log.OpenManager(mc); err != nil {
 		return err
