@@ -114,7 +114,6 @@ func (t *leaderElectionTool) partitions() ([]topicPartition, error) {
 	case t.topic.Present():
 		return []topicPartition{{t.topic.Value(), int32(t.partition.Int64())}}, nil
 	}
-	const operationFailed = "org.apache.kafka.server.common.AdminOperationException"
 	text, err := os.ReadFile(t.path.Value())
 	if err != nil {
 		return nil, runtimeError("%v", err)

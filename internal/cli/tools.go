@@ -55,6 +55,7 @@ func Tools() []Tool {
 		{"kafka-cluster", newClusterTool},
 		{"kafka-dump-log", newDumpLog},
 		{"kafka-log-dirs", newLogDirsTool},
+		{"kafka-reassign-partitions", newReassignTool},
 		{"kafka-leader-election", newLeaderElectionTool},
 		{"kafka-metadata-quorum", newMetadataQuorumTool},
 		{"kafka-features", newFeaturesTool},
