@@ -128,26 +128,27 @@ func TestPeerThatDoesNotReadIsCutOff(t *testing.T) {
 	}
 }
 
+// A chunk takes such a peer several times the limit, but it never stops taking.
 func TestPeerThatReadsSlowlyIsServed(t *testing.T) {
-	b := &broker{}
-	b.file, _ = fileRange(t, vfs.OS(), 24<<20)
+	const size = 600 << 10
+	b := &broker{sendBuffer: 32 << 10}
+	b.file, _ = fileRange(t, vfs.OS(), size)
 	for _, least := range []int64{1, -1} {
-		s, _ := serve(t, b, Limits{SendTimeout: 300 * time.Millisecond, SendfileBytes: least})
+		s, log := serve(t, b, Limits{SendTimeout: 400 * time.Millisecond, SendfileBytes: least})
 		c := dial(t, s, "PLAINTEXT")
+		c.nc.(*net.TCPConn).SetReadBuffer(32 << 10)
 		req := kmsg.NewPtrFetchRequest()
 		req.Version = 12
 		c.send(req)
-		p := make([]byte, 2<<20)
-		for got := 0; got < 24<<20; {
-			n, err := c.in.Read(p)
+		p := make([]byte, 24<<10)
+		for got := 0; got < size; {
+			n, err := c.nc.Read(p)
 			if err != nil {
-				t.Fatalf("after %d bytes: %v", got, err)
+				t.Fatalf("after %d bytes with %d: %v\n%s", got, least, err, log.text.String())
 			}
 			got += n
-			if got%(1<<20) < n {
-				pause := time.NewTimer(40 * time.Millisecond)
-				<-pause.C
-			}
+			pause := time.NewTimer(40 * time.Millisecond)
+			<-pause.C
 		}
 	}
 }

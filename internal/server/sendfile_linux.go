@@ -55,8 +55,7 @@ func (s *sender) sendRange(file *os.File, r *vfs.Range) error {
 		if err := s.limitSend(); err != nil {
 			return err
 		}
-		s.file.n, s.file.err = 0, nil
-		if err := s.c.raw.Write(s.try); err != nil {
+		if err := s.attempt(); err != nil {
 			return s.explain(err)
 		}
 		switch err := s.file.err; {
@@ -75,10 +74,20 @@ func (s *sender) sendRange(file *os.File, r *vfs.Range) error {
 	return nil
 }
 
+// attempt runs trySendfile until it did something.
+func (s *sender) attempt() error {
+	for {
+		s.file.n, s.file.err = 0, nil
+		if err := s.c.raw.Write(s.try); err == nil || !s.patient(false, err) {
+			return err
+		}
+	}
+}
+
 // writeMore sends p and tells the kernel that more follows at once.
 func (s *sender) writeMore(p []byte) (int, error) {
 	s.file = sendfile{data: p}
-	if err := s.c.raw.Write(s.try); err != nil {
+	if err := s.attempt(); err != nil {
 		return 0, err
 	}
 	n, err := int(s.file.n), s.file.err

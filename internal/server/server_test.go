@@ -137,8 +137,11 @@ type broker struct {
 	produced chan *wire.Request // if not nil, Produce requests wait here for the test to answer
 	parked   chan *wire.Request // likewise Fetch
 	file     *vfs.Range
-	mu       sync.Mutex
-	seen     []string
+
+	sendBuffer int
+
+	mu   sync.Mutex
+	seen []string
 }
 
 func (b *broker) routes() []wire.Route {
@@ -241,7 +244,7 @@ func serve(t testing.TB, b *broker, limits Limits) (*Server, *lines) {
 	t.Helper()
 	log := new(lines)
 	s, err := New(Config{
-		Listeners: []Listener{{Name: "PLAINTEXT", SecurityProtocol: "PLAINTEXT", Address: "127.0.0.1:0", Routes: b.routes()}},
+		Listeners: []Listener{{Name: "PLAINTEXT", SecurityProtocol: "PLAINTEXT", Address: "127.0.0.1:0", Routes: b.routes(), SendBufferBytes: b.sendBuffer}},
 		Limits:    limits,
 		Logger:    slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -543,9 +546,16 @@ func TestFetchSendsFileRanges(t *testing.T) {
 		for _, n := range []int{0, 1, 5000, 64 << 10, 300_000, 3 << 20} {
 			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
 				b := &broker{}
-				var want []byte
-				b.file, want = fileRange(t, fs, n)
+				file, want := fileRange(t, fs, n)
+				released := false
+				b.file = vfs.NewRange(file.File, file.Off, file.Len, func() { released = true })
 				s, _ := serve(t, b, Limits{})
+				defer func() {
+					s.Stop(0)
+					if b.file.Release(); !released {
+						t.Error("an answer's range was not released")
+					}
+				}()
 				c := dial(t, s, "PLAINTEXT")
 				for _, version := range []int16{4, 11, 12, 18} {
 					req := kmsg.NewPtrFetchRequest()

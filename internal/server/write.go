@@ -23,7 +23,8 @@ type sender struct {
 	c        *conn
 	try      func(fd uintptr) bool
 	file     sendfile
-	deadline time.Time
+	deadline time.Time // what the socket has
+	moved    time.Time // when the peer was last seen to take something
 	sentAt   time.Time // the end of the last send
 	batch    []*exchange
 	chunk    *bufpool.Buf
@@ -246,13 +247,15 @@ func (s *sender) write(p []byte, more bool) error {
 			n, err = s.c.nc.Write(p)
 		}
 		p = p[n:]
-		if err != nil {
-			if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-				if err = s.limitSend(); err == nil {
-					continue // slow, but not stuck
-				}
+		switch {
+		case err != nil:
+			if !s.patient(n > 0, err) {
+				return s.explain(err)
 			}
-			return s.explain(err)
+		case len(p) > 0: // part of it went
+			if err := s.limitSend(); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -265,13 +268,27 @@ func (s *sender) explain(err error) error {
 	return err
 }
 
-// limitSend moves the socket's deadline when half of the time is gone.
+// limitSend begins a send: it moves the socket's deadline when half of the time is gone.
 func (s *sender) limitSend() error {
 	timeout := s.c.srv.limits.Load().SendTimeout
-	now := time.Now()
-	if s.deadline.Sub(now) > timeout/2 {
+	s.moved = time.Now()
+	if s.deadline.Sub(s.moved) > timeout/2 {
 		return nil
 	}
-	s.deadline = now.Add(timeout)
+	s.deadline = s.moved.Add(timeout)
 	return s.c.nc.SetWriteDeadline(s.deadline)
+}
+
+// patient decides on an error of a send: a deadline that passed is moved if the peer took some bytes, or if it was
+// not stuck for the whole time yet. A peer may be slow, but must not stop.
+func (s *sender) patient(some bool, err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	now := time.Now()
+	if some {
+		s.moved = now
+	}
+	s.deadline = s.moved.Add(s.c.srv.limits.Load().SendTimeout)
+	return s.deadline.After(now) && s.c.nc.SetWriteDeadline(s.deadline) == nil
 }
