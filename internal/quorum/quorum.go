@@ -189,8 +189,7 @@ func (q *Quorum) load() error {
 	}
 	q.snaps.note(id.EndOffset, q.cfg.Now())
 	q.hw.Store(q.meta.end)
-	q.start.Store(q.meta.start())
-	return nil
+	return q.retainLog() // what the last run may not have come to
 }
 
 func (q *Quorum) openRaft() (err error) {
