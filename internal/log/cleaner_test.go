@@ -130,7 +130,11 @@ func (x *keyed) appendKeyed() {
 }
 
 func TestCompactionKeepsWhatCounts(t *testing.T) {
-	for seed := range uint64(60) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
 		mem := vfs.NewMem()
 		rng := rand.New(rand.NewPCG(seed, 3))
 		x := &keyed{managed: newManaged(t, mem, "/a"), rng: rng, seq: map[int64]int32{}, open: map[int64]bool{}}
@@ -329,7 +333,11 @@ func TestCrashInCompaction(t *testing.T) {
 		must.NoError(t, x.l.flush())
 		return x
 	}
-	for cut := 1; ; cut++ {
+	stride := 1
+	if testing.Short() {
+		stride = 17
+	}
+	for cut := 1; ; cut += stride {
 		mem := vfs.NewMem()
 		var after *vfs.Mem
 		ops, armed := 0, false

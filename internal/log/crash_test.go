@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,7 +58,10 @@ func newCrashRun(t *testing.T, seed uint64) *crashRun {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	r := &crashRun{t: t, rng: rng, seed: seed, mem: vfs.NewMem(), clock: newClock(), cutAt: 60 + rng.IntN(900)}
 	r.mem.SetClock(r.clock.Now)
+	var mu sync.Mutex
 	r.fsys = vfs.Inject(r.mem, func(vfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if r.ops++; r.ops == r.cutAt {
 			r.after = r.mem.Crash(rng)
 			for _, h := range r.parts {

@@ -213,3 +213,21 @@ func TestFollower(t *testing.T) {
 	e, end = leader.EpochEndOffset(5)
 	must.True(t, e == -1 && end == -1, e, end)
 }
+
+func TestTruncationLowersTheRecoveryPointFirst(t *testing.T) {
+	mem := vfs.NewMem()
+	x := newManaged(t, mem, "/a")
+	l := filled(t, x, 6)
+	must.NoError(t, l.flush())
+	x.m.checkpoint(x.m.dirs[0], recoveryPointFile)
+	point := func() string {
+		p, err := vfs.ReadFile(mem, "/a/recovery-point-offset-checkpoint", 100)
+		must.NoError(t, err)
+		return string(p)
+	}
+	must.Equal(t, "0\n1\np 0 6\n", point())
+	must.NoError(t, l.TruncateTo(3))
+	must.Equal(t, "0\n1\np 0 3\n", point())
+	must.NoError(t, l.TruncateFullyTo(1))
+	must.Equal(t, "0\n1\np 0 0\n", point())
+}
