@@ -290,14 +290,21 @@ func TestSnapshotsAndRetention(t *testing.T) {
 		r.committed(t, r.topic(t, fmt.Sprint("t", i)))
 	}
 	r.close(t) // waits for a snapshot that is being written
-	r = start(t, cfg)
-	if len(r.rec.names) != 400 || r.rec.names[399] != "t399" {
-		t.Errorf("%d topics after a start from a snapshot", len(r.rec.names))
+	rec := newRecorder()
+	cfg.Listener = rec
+	q, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if r.Status().LogStart == 0 {
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(rec.names) != 400 || rec.names[399] != "t399" {
+		t.Errorf("%d topics after a start from a snapshot", len(rec.names))
+	}
+	if q.Status().LogStart == 0 {
 		t.Error("the log still begins at 0")
 	}
-	r.close(t)
 	infos, err := fsys.List(filepath.Join("/data", LogDirName))
 	if err != nil {
 		t.Fatal(err)
