@@ -65,7 +65,7 @@ func startOracle(t testing.TB, dir string) *oracle {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("java", "-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8",
-		"-Dlog4j2.configurationFile="+filepath.Join(dist, "config/tools-log4j2.properties"), "-cp", filepath.Join(dist, "libs/*"), source)
+		"-Dlog4j2.configurationFile="+filepath.Join(filepath.Dir(source), "tools-log4j2.properties"), "-cp", filepath.Join(dist, "libs/*"), source)
 	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -91,7 +91,12 @@ func startOracle(t testing.TB, dir string) *oracle {
 // run runs a class of org.apache.kafka.tools.
 func (o *oracle) run(t testing.TB, class string, args ...string) result {
 	t.Helper()
-	fmt.Fprintln(o.in, strings.Join(append([]string{"org.apache.kafka.tools." + class}, args...), "\t"))
+	return o.runClass(t, "org.apache.kafka.tools."+class, args...)
+}
+
+// result reads what the run that was asked for left behind.
+func (o *oracle) result(t testing.TB) result {
+	t.Helper()
 	var r result
 	var outLen, errLen int
 	if _, err := fmt.Fscanf(o.out, "%d %d %d\n", &r.exit, &outLen, &errLen); err != nil {

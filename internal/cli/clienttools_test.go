@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var record = flag.Bool("record", false, "run Apache Kafka's own tools and keep what they print as golden files")
+
+// javaTools are the classes behind the tools.
+var javaTools = map[string]string{
+	"kafka-topics":           "org.apache.kafka.tools.TopicCommand",
+	"kafka-configs":          "kafka.admin.ConfigCommand",
+	"kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
+	"kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+	"kafka-consumer-groups":  "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+	"kafka-groups":           "org.apache.kafka.tools.GroupsCommand",
+	"kafka-get-offsets":      "org.apache.kafka.tools.GetOffsetShell",
+	"kafka-delete-records":   "org.apache.kafka.tools.DeleteRecordsCommand",
+}
+
+// TestClientToolsAgainstKafka runs testdata/clienttools/script against a fresh broker, in order, and compares each
+// output with the golden file that Apache Kafka's own tool left in the same place (-record writes them anew). The
+// broker is Apache Kafka's, from WEIR_KAFKA_DIST, or the empty one that WEIR_TOOLS_BOOTSTRAP names.
+func TestClientToolsAgainstKafka(t *testing.T) {
+	broker := os.Getenv("WEIR_TOOLS_BOOTSTRAP")
+	if broker == "" {
+		broker = startKafka(t)
+	}
+	s := &toolScript{broker: broker, dir: t.TempDir(), members: map[string]func(){}}
+	if *record {
+		s.oracle = startOracle(t, s.dir)
+	}
+	t.Cleanup(s.stopMembers)
+	script, err := os.ReadFile("testdata/clienttools/script")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range strings.Split(string(script), "\n\n") {
+		s.block(t, strings.Split(strings.TrimSpace(block), "\n"))
+	}
+}
+
+type toolScript struct {
+	broker  string
+	dir     string
+	oracle  *oracle
+	members map[string]func()
+}
+
+func (s *toolScript) stopMembers() {
+	for _, leave := range s.members {
+		leave()
+	}
+}
+
+// block runs a paragraph of the script: comments, preparations ("file NAME CONTENT", "member …", "leave NAME") and
+// at most one case: its name in brackets, its standard input, its command.
+func (s *toolScript) block(t *testing.T, lines []string) {
+	var name, stdin string
+	for _, line := range lines {
+		word, rest, _ := strings.Cut(line, " ")
+		switch {
+		case line == "" || word == "#":
+		case word == "file":
+			file, content, _ := strings.Cut(rest, " ")
+			s.write(t, file, content)
+		case word == "member":
+			f := append(strings.Fields(rest), "", "", "")
+			s.members[f[0]] = groupMember(t, s.broker, f[1], f[2], f[0], strings.TrimPrefix(f[4], "-"), f[3] == "consumer")
+		case word == "leave":
+			s.members[rest]()
+			delete(s.members, rest)
+		case strings.HasPrefix(line, "["):
+			name = strings.Trim(line, "[]")
+		case word == "stdin":
+			stdin = rest
+		case word == "$":
+			t.Run(name, func(t *testing.T) { s.run(t, name, stdin, rest) })
+		default:
+			t.Fatalf("script: %q", line)
+		}
+	}
+}
+
+func (s *toolScript) write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(unescapeText(content)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unescapeText(text string) string {
+	return strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(text)
+}
+
+func (s *toolScript) run(t *testing.T, name, stdin, command string) {
+	words := splitWords(command)
+	args := []string{}
+	for _, w := range words[1:] {
+		switch w {
+		case "@B":
+			args = append(args, "--bootstrap-server", s.broker)
+		default:
+			args = append(args, strings.ReplaceAll(w, "@DIR", s.dir))
+		}
+	}
+	var r result
+	if s.oracle != nil {
+		class := javaTools[words[0]]
+		if stdin != "" {
+			class = "stdin=" + stdin + "\t" + class
+		}
+		r = s.oracle.runClass(t, class, args...)
+	} else {
+		tool, ok := findTool(words[0])
+		if !ok {
+			t.Fatalf("no tool %s", words[0])
+		}
+		r = runTool(t, tool.New, unescapeText(stdin), args...)
+	}
+	r.stderr = withoutTrace(r.stderr)
+	got := s.normal("$ " + command + "\n" + map[bool]string{true: "# stdin: " + stdin + "\n"}[stdin != ""] + r.String())
+	file := filepath.Join("testdata/clienttools/golden", name+".txt")
+	if s.oracle != nil {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("differs from Apache Kafka's tool (-Kafka +Weir):\n%s", diff)
+	}
+}
+
+// splitWords splits as a shell does, as far as the script needs it: blanks, single quotes.
+func splitWords(line string) (words []string) {
+	var word strings.Builder
+	quoted, inside := false, false
+	for _, c := range line {
+		switch {
+		case c == '\'':
+			quoted, inside = !quoted, true
+		case c == ' ' && !quoted:
+			if inside {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			inside = false
+		default:
+			word.WriteRune(c)
+			inside = true
+		}
+	}
+	if inside {
+		words = append(words, word.String())
+	}
+	return words
+}
+
+var volatileParts = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(`(?ms)^Option +Description *\n.*?(^# |\z)`), "(usage)\n$1"},
+	{regexp.MustCompile(`\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}\]`), "[TIME]"},
+	{regexp.MustCompile(`TopicId: \S{22}`), "TopicId: TTTTTTTTTTTTTTTTTTTTTT"},
+	{regexp.MustCompile(`Time:\d{13}`), "Time:TTTTTTTTTTTTT"},
+	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUUUUUUU-UUUU-UUUU-UUUU-UUUUUUUUUUUU"},
+	{regexp.MustCompile(`(client-y|g-active-new)( +)[A-Za-z0-9_=-]{22,24} `), "$1$2MMMMMMMMMMMMMMMMMMMMMMMM "},
+	{regexp.MustCompile(`correlation id \d+`), "correlation id N"},
+	{regexp.MustCompile(`console-consumer-\d+`), "console-consumer-N"},
+	{regexp.MustCompile(`Exception: null\n`), "Exception\n"},
+	{regexp.MustCompile(`"(commit|currentState)Timestamp":\d{13}`), `"${1}Timestamp":T`},
+	{regexp.MustCompile(`"topicId":"\S{22}"`), `"topicId":"TTTTTTTTTTTTTTTTTTTTTT"`},
+}
+
+// normal takes out what differs from run to run, keeping the widths of columns.
+func (s *toolScript) normal(text string) string {
+	_, port, _ := strings.Cut(s.broker, ":")
+	text = strings.ReplaceAll(text, ":"+port, ":PPPPP")
+	text = strings.ReplaceAll(text, s.dir, "@DIR")
+	for _, v := range volatileParts {
+		text = v.pattern.ReplaceAllString(text, v.with)
+	}
+	return text
+}
+
+// runClass runs any class with a main method; "stdin=…" may stand before its name.
+func (o *oracle) runClass(t testing.TB, class string, args ...string) result {
+	t.Helper()
+	fmt.Fprintln(o.in, strings.Join(append([]string{class}, args...), "\t"))
+	return o.result(t)
+}
