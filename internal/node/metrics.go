@@ -278,6 +278,9 @@ func (n *Node) registerRaft(r *telemetry.Registry) {
 	r.GaugeFunc(telemetry.RaftVote, func() float64 { return float64(n.quorum.Status().LeaderID) })
 	r.GaugeFunc(telemetry.RaftEpoch, func() float64 { return float64(n.quorum.Status().LeaderEpoch) })
 	r.GaugeFunc(telemetry.RaftHighWatermark, func() float64 { return float64(n.quorum.Status().HighWatermark) })
+	appended := &rateMeter{read: func() float64 { return float64(n.quorum.Status().LogEndOffset) }}
+	r.GaugeFunc(telemetry.RaftAppendRate, appended.perSecond)
+	r.GaugeFunc(telemetry.RaftFetchRate, func() float64 { return 0 }) // nothing is fetched from another voter
 	r.GaugeFunc(telemetry.RaftLogEnd, func() float64 { return float64(n.quorum.Status().LogEndOffset) })
 }
 

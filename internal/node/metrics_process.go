@@ -79,3 +79,27 @@ func cpuSeconds() float64 {
 	}
 	return total
 }
+
+// rateMeter makes a rate of a figure that only grows: its increase a second since it was asked before, a second ago
+// at least.
+type rateMeter struct {
+	read func() float64
+	mu   sync.Mutex
+	at   time.Time
+	was  float64
+	last float64
+}
+
+func (m *rateMeter) perSecond() float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now, n := time.Now(), m.read()
+	if m.at.IsZero() {
+		m.at, m.was = now, n
+		return 0
+	}
+	if dt := now.Sub(m.at).Seconds(); dt >= 1 {
+		m.last, m.at, m.was = (n-m.was)/dt, now, n
+	}
+	return m.last
+}

@@ -34,7 +34,10 @@ func newObserver(reg *telemetry.Registry) *observer {
 }
 
 func (o *observer) api(key int16) *telemetry.Request {
-	slot := &o.apis[uint8(key)]
+	if key < 0 || int(key) >= len(o.apis) {
+		return o.reg.Request(wire.APIName(key))
+	}
+	slot := &o.apis[key]
 	q := slot.Load()
 	if q == nil {
 		q = o.reg.Request(wire.APIName(key))
