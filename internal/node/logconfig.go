@@ -6,7 +6,6 @@ import (
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/record"
-	"github.com/weir-stream/weir/internal/vfs"
 )
 
 // logConfig is a topic's resolved settings in the words of the log.
@@ -37,7 +36,7 @@ func logManagerConfig(c *config.Set) log.ManagerConfig {
 		durability = log.DurabilityFsync
 	}
 	return log.ManagerConfig{
-		FS: vfs.OS(), Dirs: n.LogDirs, NodeID: n.ID, Now: time.Now, Durability: durability,
+		Dirs: n.LogDirs, NodeID: n.ID, Now: time.Now, Durability: durability,
 		RecoveryThreadsPerDir:     c.Int("num.recovery.threads.per.data.dir"),
 		RetentionCheckInterval:    c.Millis("log.retention.check.interval.ms"),
 		FlushCheckInterval:        c.Millis("log.flush.scheduler.interval.ms"),

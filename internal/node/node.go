@@ -25,6 +25,7 @@ import (
 	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/uplink"
+	"github.com/weir-stream/weir/internal/vfs"
 )
 
 const (
@@ -41,6 +42,8 @@ type Options struct {
 	Logs    *telemetry.Logs     // nil: warnings and errors on standard error
 	Metrics *telemetry.Registry // nil: measured, but served nowhere
 	Version string
+	// FS holds the log directories; nil: the operating system's files.
+	FS vfs.FS
 }
 
 func (o *Options) fillDefaults() {
@@ -49,6 +52,9 @@ func (o *Options) fillDefaults() {
 	}
 	if o.Metrics == nil {
 		o.Metrics = telemetry.New(telemetry.Options{})
+	}
+	if o.FS == nil {
+		o.FS = vfs.OS()
 	}
 }
 

@@ -23,7 +23,6 @@ import (
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/uplink"
-	"github.com/weir-stream/weir/internal/vfs"
 )
 
 // Start builds a node and returns when it serves. It writes nothing if the settings, the directories or the ports are
@@ -41,7 +40,7 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	if _, err := rand.Read(n.incarnation[:]); err != nil {
 		return nil, fmt.Errorf("make an incarnation id: %w", err)
 	}
-	prepared, err := format.Prepare(vfs.OS(), cfg.Node(), time.Now(), n.logger)
+	prepared, err := format.Prepare(n.opts.FS, cfg.Node(), time.Now(), n.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +97,7 @@ func probePorts(ls []config.Listener) error {
 
 func (n *Node) openLogs(ctx context.Context) error {
 	mc := logManagerConfig(n.config.Load())
+	mc.FS = n.opts.FS
 	mc.ClusterID, mc.Logger, mc.TopicConfig = n.clusterID, n.room("log"), n.topicLogConfig
 	mc.OnFlushed = func(l *log.Log) { n.replicas.OnFlushed(l) }
 	mc.OnDirFailure = n.directoryFailed
@@ -118,7 +118,7 @@ func (n *Node) openMetadata(bootstrap controller.Bootstrap) error {
 	})
 	var err error
 	n.quorum, err = quorum.Open(quorum.Config{
-		FS: vfs.OS(), Dir: cfg.Node().MetadataDir, NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Listener: n.controller,
+		FS: n.opts.FS, Dir: cfg.Node().MetadataDir, NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Listener: n.controller,
 		SegmentBytes: cfg.Long("metadata.log.segment.bytes"), SegmentAge: cfg.Millis("metadata.log.segment.ms"),
 		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
 		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
