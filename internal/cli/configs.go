@@ -119,7 +119,8 @@ func (t *configsTool) Run(ctx context.Context, env Env) error {
 	case err == nil, kafkaflag.Handled(err):
 		return err
 	case errors.As(err, &wrapped):
-	case errors.As(err, &own) && (own.Class == "java.lang.IllegalArgumentException" || strings.HasSuffix(own.Class, ".InvalidConfigurationException")):
+	case errors.As(err, &own) && (own.Class == "java.lang.IllegalArgumentException" ||
+		strings.HasSuffix(own.Class, ".InvalidConfigurationException") || strings.HasSuffix(own.Class, ".InvalidTopicException")):
 		return &kafkaflag.ExitError{Code: 1, Message: own.Message}
 	case client.Unsupported(err):
 		return &kafkaflag.ExitError{Code: 1, Message: err.Error()}

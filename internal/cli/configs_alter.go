@@ -165,7 +165,7 @@ func (c *configs) alterUsersAndClients(ctx context.Context, add client.Propertie
 	quotas := len(addOther)+len(removeOther) > 0
 	if c.types[0] == entityClients || len(c.types) == 2 { // credentials belong to users only
 		if unknown := append(addUnknown, addScram...); len(unknown) > 0 {
-			return client.IllegalArgument("Only quota configs can be added for '" + entityClients + "' using --bootstrap-server. Unexpected config names: " + scalaList(unknown))
+			return client.IllegalArgument("Only quota configs can be added for '" + entityClients + "' using --bootstrap-server. Unexpected config names: " + scalaSet(unknown))
 		}
 		if unknown := append(removeUnknown, removeScram...); len(unknown) > 0 {
 			return client.IllegalArgument("Only quota configs can be deleted for '" + entityClients + "' using --bootstrap-server. Unexpected config names: " + scalaList(unknown))
@@ -173,7 +173,7 @@ func (c *configs) alterUsersAndClients(ctx context.Context, add client.Propertie
 	} else {
 		switch {
 		case len(addUnknown) > 0:
-			return client.IllegalArgument("Only quota and SCRAM credential configs can be added for '" + entityUsers + "' using --bootstrap-server. Unexpected config names: " + scalaList(addUnknown))
+			return client.IllegalArgument("Only quota and SCRAM credential configs can be added for '" + entityUsers + "' using --bootstrap-server. Unexpected config names: " + scalaSet(addUnknown))
 		case len(removeUnknown) > 0:
 			return client.IllegalArgument("Only quota and SCRAM credential configs can be deleted for '" + entityUsers + "' using --bootstrap-server. Unexpected config names: " + scalaList(removeUnknown))
 		case scram && c.hasDefault():
@@ -199,8 +199,9 @@ func partition(names []string, in func(string) bool) (yes, no []string) {
 	return yes, no
 }
 
-// scalaList is how Kafka's tool, which is written in Scala, prints a list.
-func scalaList(names []string) string { return "List(" + strings.Join(names, ", ") + ")" }
+// scalaSet and scalaList are how Kafka's tool, which is written in Scala, prints settings to add and to delete.
+func scalaSet(names []string) string  { return "Set(" + strings.Join(names, ", ") + ")" }
+func scalaList(names []string) string { return "ArrayBuffer(" + strings.Join(names, ", ") + ")" }
 
 func (c *configs) alterIP(ctx context.Context, add client.Properties, remove []string) error {
 	_, unknown := partition(append(slices.Sorted(maps.Keys(add)), remove...), func(n string) bool { return slices.Contains(ipSettings, n) })
@@ -295,13 +296,14 @@ func (c *configs) alterCredentials(ctx context.Context, user string, add client.
 
 func scramUpsertion(user, mechanism, text string) (u kmsg.AlterUserSCRAMCredentialsRequestUpsertion, err error) {
 	m := scramCredential.FindStringSubmatch(text)
+	invalid := client.IllegalArgument("Invalid credential property " + strings.ReplaceAll(mechanism, "-", "_") + "=" + text)
 	if m == nil {
-		return u, client.IllegalArgument("Invalid credential property " + mechanism + "=" + text)
+		return u, invalid
 	}
 	iterations := int64(minScramIterations)
 	if m[1] != "" && m[1] != "-1" {
 		if iterations, err = strconv.ParseInt(m[1], 10, 32); err != nil {
-			return u, client.IllegalArgument("Invalid credential property " + mechanism + "=" + text)
+			return u, invalid
 		}
 	}
 	if iterations < minScramIterations {

@@ -87,6 +87,10 @@ func (t *consoleProducerTool) Run(ctx context.Context, env Env) error {
 		return err
 	}
 	if err := t.produce(ctx, env); err != nil {
+		var wrapped *groupFailure
+		if errors.As(err, &wrapped) {
+			fmt.Fprint(env.Stderr, "java.util.concurrent.ExecutionException: ")
+		}
 		fmt.Fprintln(env.Stderr, client.Java(err))
 		return failed
 	}
@@ -296,7 +300,7 @@ func (s *consoleSender) send(ctx context.Context, r *kgo.Record) error {
 		return nil
 	}
 	if s.sync {
-		return sendError(s.cl.ProduceSync(ctx, r).FirstErr(), s.topic)
+		return executing(sendError(s.cl.ProduceSync(ctx, r).FirstErr(), s.topic))
 	}
 	s.cl.Produce(ctx, r, func(r *kgo.Record, err error) {
 		if err != nil {

@@ -29,7 +29,7 @@ type consumerGroupsTool struct {
 func newConsumerGroupsTool() Command {
 	s := kafkaflag.New("kafka-consumer-groups", "This tool helps to list all consumer groups, describe a consumer group, delete consumer group info, "+
 		"or reset consumer group offsets.", kafkaflag.Jopt)
-	s.OptionErrors = kafkaflag.OptionErrorUsage
+	s.OptionErrors, s.ValuesLater = kafkaflag.OptionErrorUsage, true
 	t := &consumerGroupsTool{set: s}
 	t.bootstrap = s.String("bootstrap-server", "server to connect to", "REQUIRED (except with --validate-regex): the brokers to contact first, as host:port, separated by commas.")
 	t.commandConfig = s.String("command-config", "command config property file", "A properties file with settings for the admin client.")
@@ -78,6 +78,11 @@ func (t *consumerGroupsTool) Run(ctx context.Context, env Env) error {
 		printRegexCheck(env, t.validateRegex.Value())
 		return nil
 	}
+	var misread *kafkaflag.OptionError
+	if errors.As(t.set.CheckValues(), &misread) {
+		printGroupError(env, "Executing consumer group command failed due to "+misread.Message, &client.Error{Class: misread.Class, Message: misread.Message})
+		return nil
+	}
 	run, err := t.connect(env)
 	if err == nil {
 		defer run.admin.Close()
@@ -115,7 +120,10 @@ func failureText(err error) string { return err.Error() }
 func printGroupError(env Env, message string, err error) {
 	fmt.Fprintf(env.Stdout, "\nError: %s\n", message)
 	var wrapped *groupFailure
+	var twice *wrappedOnce
 	switch {
+	case errors.As(err, &twice):
+		fmt.Fprintf(env.Stderr, "java.lang.RuntimeException: %s\n", err)
 	case errors.As(err, &wrapped):
 		fmt.Fprintf(env.Stderr, "java.util.concurrent.ExecutionException: %s\nCaused by: %[1]s\n", client.Java(wrapped.cause))
 	case err != nil:
@@ -276,9 +284,8 @@ func dash(s string) string {
 
 // groupState maps how users may write a state to its name.
 func groupState(text string) (string, bool) {
-	clean := strings.ToUpper(strings.ReplaceAll(strings.TrimSpace(text), "_", ""))
 	for _, s := range groupStates {
-		if strings.ToUpper(s) == clean {
+		if strings.EqualFold(s, strings.TrimSpace(text)) {
 			return s, true
 		}
 	}

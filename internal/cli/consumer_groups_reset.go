@@ -136,7 +136,7 @@ func (c *consumerGroups) topicsToReset(ctx context.Context) ([]topicPartition, e
 	}
 	states, _, err := topicPartitions(ctx, c.admin, append([]string{}, whole...))
 	if err != nil {
-		return nil, executing(err)
+		return nil, err
 	}
 	for _, s := range states {
 		tps = append(tps, s.tp)
@@ -349,6 +349,10 @@ func (c *consumerGroups) commitReset(ctx context.Context, group string, offsets 
 	if len(offsets) == 0 {
 		return nil
 	}
+	ids, err := c.topicIDs(ctx, offsets)
+	if err != nil {
+		return err
+	}
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Group, req.Generation = group, -1
 	index := map[string]int{}
@@ -358,7 +362,7 @@ func (c *consumerGroups) commitReset(ctx context.Context, group string, offsets 
 			i = len(req.Topics)
 			index[o.tp.topic] = i
 			t := kmsg.NewOffsetCommitRequestTopic()
-			t.Topic = o.tp.topic
+			t.Topic, t.TopicID = o.tp.topic, ids[o.tp.topic]
 			req.Topics = append(req.Topics, t)
 		}
 		p := kmsg.NewOffsetCommitRequestTopicPartition()
@@ -377,6 +381,26 @@ func (c *consumerGroups) commitReset(ctx context.Context, group string, offsets 
 		}
 	}
 	return nil
+}
+
+// topicIDs are the ids of the topics, by which newer brokers want to have commits.
+func (c *consumerGroups) topicIDs(ctx context.Context, offsets []resetOffset) (map[string][16]byte, error) {
+	meta, err := listTopics(ctx, c.admin)
+	if err != nil {
+		return nil, err
+	}
+	ids := map[string][16]byte{}
+	for _, t := range meta.Topics {
+		if t.Topic != nil {
+			ids[*t.Topic] = t.TopicID
+		}
+	}
+	for _, o := range offsets {
+		if _, ok := ids[o.tp.topic]; !ok {
+			return nil, client.Coded(kerr.UnknownTopicOrPartition.Code, nil)
+		}
+	}
+	return ids, nil
 }
 
 func (c *consumerGroups) printReset(plan []groupReset) {

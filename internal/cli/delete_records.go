@@ -52,7 +52,7 @@ func (t *deleteRecordsTool) delete(ctx context.Context, env Env) error {
 	defer admin.Close()
 	data, err := os.ReadFile(t.offsetFile.Value())
 	if err != nil {
-		return &client.Error{Class: "java.nio.file.NoSuchFileException", Message: t.offsetFile.Value()}
+		return &client.Error{Class: "java.io.IOException", Message: "Unable to read file " + t.offsetFile.Value()}
 	}
 	wanted, err := parseOffsetsJSON(data)
 	if err != nil {
@@ -65,7 +65,7 @@ func (t *deleteRecordsTool) delete(ctx context.Context, env Env) error {
 	for i, w := range wanted {
 		order[i] = w.tp
 	}
-	hashOrder(order, defaultHashCapacity, topicPartition.hash)
+	hashOrder(order, len(order), topicPartition.hash)
 	for _, tp := range order {
 		name := fmt.Sprintf("%s-%d", tp.topic, tp.partition)
 		r := results[tp]
@@ -138,7 +138,8 @@ func parseOffsetsJSON(data []byte) ([]partitionOffset, error) {
 		}
 	}
 	if len(twice) > 0 {
-		return nil, fail("Offset json file contains duplicate topic partitions: %s", strings.Join(twice, ","))
+		return nil, &client.Error{Class: "org.apache.kafka.tools.AdminCommandFailedException",
+			Message: "Offset json file contains duplicate topic partitions: " + strings.Join(twice, ",")}
 	}
 	return out, nil
 }

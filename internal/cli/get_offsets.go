@@ -52,7 +52,7 @@ func (t *getOffsetsTool) Run(ctx context.Context, env Env) error {
 	}
 	if err := t.print(ctx, env); err != nil {
 		fmt.Fprintln(env.Stderr, "Error occurred:", err)
-		if _, terse := err.(terseError); !terse {
+		if _, terse := err.(messageOnly); !terse {
 			fmt.Fprintf(env.Stderr, "%s\n\n", client.Java(err))
 		}
 		return failed
@@ -60,14 +60,14 @@ func (t *getOffsetsTool) Run(ctx context.Context, env Env) error {
 	return nil
 }
 
-// terseError is an error whose text is all that is to be said.
-type terseError string
+// messageOnly is an error whose text is all that is to be said.
+type messageOnly string
 
-func (e terseError) Error() string { return string(e) }
+func (e messageOnly) Error() string { return string(e) }
 
 func (t *getOffsetsTool) print(ctx context.Context, env Env) error {
 	if t.topicPartitions.Present() && kafkaflag.Count(t.topic, t.partitions) > 0 {
-		return terseError("--topic-partitions cannot be used with --topic or --partitions")
+		return messageOnly("--topic-partitions cannot be used with --topic or --partitions")
 	}
 	at, err := parseOffsetTime(t.time.Value())
 	if err != nil {
@@ -103,7 +103,7 @@ func (t *getOffsetsTool) print(ctx context.Context, env Env) error {
 		}
 	}
 	if len(wanted) == 0 {
-		return terseError("Could not match any topic-partitions with the specified filters")
+		return messageOnly("Could not match any topic-partitions with the specified filters")
 	}
 	found := listOffsets(ctx, admin, wanted, at)
 	for _, tp := range wanted {
@@ -128,7 +128,7 @@ func parseOffsetTime(text string) (int64, error) {
 	}
 	at, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return 0, terseError("Malformed time argument " + text + ". Please use -1 or latest / -2 or earliest / -3 or max-timestamp / -4 or earliest-local / " +
+		return 0, messageOnly("Malformed time argument " + text + ". Please use -1 or latest / -2 or earliest / -3 or max-timestamp / -4 or earliest-local / " +
 			"-5 or latest-tiered / -6 or earliest-pending-upload, or a specified long format timestamp")
 	}
 	return at, nil
@@ -151,7 +151,7 @@ func (t *getOffsetsTool) filter() (func(topicPartition) bool, error) {
 		for word := range strings.SplitSeq(t.partitions.Value(), ",") {
 			n, err := strconv.ParseInt(word, 10, 32)
 			if err != nil {
-				return nil, terseError("--partitions expects a comma separated list of numeric partition ids, but received: " + t.partitions.Value())
+				return nil, messageOnly("--partitions expects a comma separated list of numeric partition ids, but received: " + t.partitions.Value())
 			}
 			only[int32(n)] = true
 		}
@@ -168,8 +168,9 @@ func topicPartitionRules(text string) (func(topicPartition) bool, error) {
 	var rules []func(topicPartition) bool
 	for spec := range strings.SplitSeq(text, ",") {
 		m := topicPartitionRule.FindStringSubmatch(spec)
+		invalid := &client.Error{Class: "java.lang.RuntimeException", Message: "org.apache.kafka.tools.TerseException: Invalid rule specification: " + spec}
 		if m == nil {
-			return nil, terseError("Invalid rule specification: " + spec)
+			return nil, invalid
 		}
 		pattern := m[1]
 		if pattern == "" {
@@ -181,7 +182,7 @@ func topicPartitionRules(text string) (func(topicPartition) bool, error) {
 		}
 		from, to, err := partitionRange(m[2], m[3], m[4])
 		if err != nil {
-			return nil, terseError("Invalid rule specification: " + spec)
+			return nil, invalid
 		}
 		rules = append(rules, func(tp topicPartition) bool {
 			return topics.allows(tp.topic, false) && int64(tp.partition) >= from && int64(tp.partition) < to

@@ -22,7 +22,7 @@ type messageFormatter interface {
 // there is not.
 func newMessageFormatter(class string, settings client.Properties, stderr io.Writer) (messageFormatter, bool) {
 	name := class[strings.LastIndexAny(class, ".$")+1:]
-	if class != name && !strings.HasPrefix(class, "org.apache.kafka.tools.consumer.") && !strings.HasPrefix(class, "kafka.") {
+	if !strings.HasPrefix(class, "org.apache.kafka.tools.consumer.") && !strings.HasPrefix(class, "kafka.") {
 		return nil, false
 	}
 	switch name {

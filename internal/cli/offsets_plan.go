@@ -77,7 +77,7 @@ func parseResetPlan(data, group string) (map[string][]resetOffset, error) {
 func (c *consumerGroups) planned(ctx context.Context, group string) ([]resetOffset, error) {
 	data, err := os.ReadFile(c.fromFile.Value())
 	if err != nil {
-		return nil, &client.Error{Class: "java.lang.RuntimeException", Message: "java.nio.file.NoSuchFileException: " + c.fromFile.Value()}
+		return nil, &client.Error{Class: "java.lang.RuntimeException", Message: "java.io.IOException: Unable to read file " + c.fromFile.Value()}
 	}
 	single := ""
 	if ids := c.group.Values(); len(ids) == 1 {
@@ -113,5 +113,5 @@ func parseDateTime(text string) (int64, error) {
 			return t.UnixMilli(), nil
 		}
 	}
-	return 0, &client.Error{Class: "java.text.ParseException", Message: "Error parsing timestamp '" + text + "': it must look like 2026-01-31T23:59:59.999, with a zone or in UTC"}
+	return 0, &client.Error{Class: "java.lang.RuntimeException", Message: "java.text.ParseException: Error parsing timestamp '" + text + "': it must look like 2026-01-31T23:59:59.999, with a zone or in UTC"}
 }

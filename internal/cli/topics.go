@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ type topicsTool struct {
 
 func newTopicsTool() Command {
 	s := kafkaflag.New("kafka-topics", "This tool helps to create, delete, describe, or change a topic.", kafkaflag.Jopt)
+	s.ValuesLater = true
 	t := &topicsTool{set: s}
 	t.bootstrap = s.String("bootstrap-server", "server to connect to", "REQUIRED: the brokers to contact first, as host:port, separated by commas.")
 	t.commandConfig = s.String("command-config", "command config property file", "A properties file with settings for the admin client.")
@@ -86,7 +88,10 @@ func (t *topicsTool) Run(ctx context.Context, env Env) error {
 	}
 	defer admin.Close()
 	c := &topicsRun{topicsTool: t, env: env, admin: admin}
+	var misread *kafkaflag.OptionError
 	switch {
+	case errors.As(t.set.CheckValues(), &misread):
+		err = &client.Error{Class: misread.Class, Message: misread.Message}
 	case t.create.Present():
 		err = c.runCreate(ctx)
 	case t.alter.Present():
@@ -140,7 +145,7 @@ func (t *topicsTool) check(env Env) error {
 
 func (t *topicsTool) checkAlter() error {
 	if t.bootstrap.Present() && t.config.Present() {
-		return t.set.UsageErrorf("Option combination \"%s\" can't be used with option \"%s\"%s", kafkaflag.Join([]*kafkaflag.Flag{t.bootstrap, t.config}), t.alter,
+		return t.set.UsageErrorf("Option combination \"%s\" can't be used with option \"%s\"%s", javaList([]*kafkaflag.Flag{t.bootstrap, t.config}), t.alter,
 			" (To alter topic configurations, the kafka-configs tool can be used.)")
 	}
 	return t.set.CheckRequired(t.partitions)

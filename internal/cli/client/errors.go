@@ -39,6 +39,9 @@ func Coded(code int16, message *string) error {
 		return nil
 	}
 	e := &Error{Code: code, Class: javaErrors + classOf(code)}
+	if code == kerr.InvalidRecord.Code { // the one that lives elsewhere
+		e.Class = "org.apache.kafka.common.InvalidRecordException"
+	}
 	switch {
 	case message != nil:
 		e.Message = *message

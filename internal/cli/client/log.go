@@ -46,7 +46,7 @@ func (l *connectionLog) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration
 		l.connected = true
 		return
 	}
-	if strings.Contains(err.Error(), "context canceled") || strings.Contains(err.Error(), "deadline exceeded") {
+	if text := err.Error(); strings.Contains(text, "cancel") || strings.Contains(text, "deadline exceeded") { // given up by this side
 		return
 	}
 	node := meta.NodeID

@@ -42,7 +42,7 @@ func (s *Set) CheckInvalidTogether(first, others []*Flag) error {
 	}
 	for _, o := range others {
 		if o.present {
-			return s.UsageErrorf("Option combination \"%s\" can't be used with option \"%s\"", Join(first), o)
+			return s.UsageErrorf("Option combination \"%s\" can't be used with option \"%s\"", "["+Join(first)+"]", o)
 		}
 	}
 	return nil

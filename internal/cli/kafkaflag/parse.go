@@ -26,7 +26,10 @@ func (s *Set) Parse(args []string) error {
 	case s.version.present:
 		return &VersionRequest{}
 	}
-	return errors.Join(s.checkValues(), s.checkPresence())
+	if s.ValuesLater {
+		return s.checkPresence()
+	}
+	return errors.Join(s.CheckValues(), s.checkPresence())
 }
 
 // checkPresence refuses a command line without a required flag. Few of Kafka's tools of this dialect declare any;
@@ -109,7 +112,8 @@ func (s *Set) unrecognized(arg, name string) error {
 
 func looksLikeFlag(arg string) bool { return len(arg) > 1 && arg[0] == '-' }
 
-func (s *Set) checkValues() error {
+// CheckValues refuses values that are no numbers where they must be, and repetitions of flags with one value.
+func (s *Set) CheckValues() error {
 	for _, f := range s.flags {
 		if len(f.values) > 1 && !f.repeatable {
 			return &OptionError{Set: s, Class: "joptsimple.MultipleArgumentsForOptionException",

@@ -93,6 +93,8 @@ type Set struct {
 	Dialect Dialect
 	// OptionErrors says what is printed when the command line itself cannot be read (Jopt only).
 	OptionErrors OptionErrorStyle
+	// ValuesLater leaves checking numbers and repetitions to CheckValues, for tools that find out only while they run.
+	ValuesLater bool
 	// OptionErrorPrefix stands before the message of such an error.
 	OptionErrorPrefix string
 	// NoArguments marks a tool that does its work without any; else an empty command line is a call for help (Jopt only).

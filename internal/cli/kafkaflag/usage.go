@@ -18,15 +18,19 @@ func (s *Set) WriteUsage(w io.Writer) {
 	flags := slices.DeleteFunc(slices.Clone(s.flags), func(f *Flag) bool { return f.removed != "" })
 	slices.SortFunc(flags, func(a, b *Flag) int { return strings.Compare(a.Name, b.Name) })
 	const half = (usageWidth - 2) / 2
+	heading, underline := "Option", "------"
+	if slices.ContainsFunc(flags, func(f *Flag) bool { return f.Required }) {
+		heading, underline = "Option (* = required)", "---------------------"
+	}
 	left, right := make([]string, len(flags)), make([]string, len(flags))
-	leftWidth, rightWidth := len("Option"), len("Description")
+	leftWidth, rightWidth := len(heading), len("Description")
 	for i, f := range flags {
 		left[i], right[i] = f.synopsis(), f.describe()
 		leftWidth, rightWidth = max(leftWidth, len(left[i])), max(rightWidth, len(right[i]))
 	}
 	leftWidth, rightWidth = min(leftWidth, half), min(rightWidth, half)
-	fmt.Fprintf(w, "%-*s  %-*s\n", leftWidth, "Option", rightWidth, "Description")
-	fmt.Fprintf(w, "%-*s  %-*s\n", leftWidth, "------", rightWidth, "-----------")
+	fmt.Fprintf(w, "%-*s  %-*s\n", leftWidth, heading, rightWidth, "Description")
+	fmt.Fprintf(w, "%-*s  %-*s\n", leftWidth, underline, rightWidth, "-----------")
 	for i := range flags {
 		a, b := wrap(left[i], leftWidth), wrap(right[i], rightWidth)
 		for n := range max(len(a), len(b)) {
@@ -37,6 +41,9 @@ func (s *Set) WriteUsage(w io.Writer) {
 
 func (f *Flag) synopsis() string {
 	names := "--" + strings.Join(append([]string{f.Name}, f.Aliases...), ", --")
+	if f.Required {
+		names = "* " + names
+	}
 	if f.Kind == None {
 		return names
 	}
