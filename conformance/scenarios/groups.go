@@ -59,7 +59,10 @@ func (m *member) joinReq(protocols ...string) *kmsg.JoinGroupRequest {
 	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.ProtocolType = 10000, 10000, "consumer"
 	for _, name := range protocols {
 		p := kmsg.NewJoinGroupRequestProtocol()
-		p.Name, p.Metadata = name, []byte("subscription of "+name)
+		// A valid subscription: Apache Kafka reads it to know which topics a group has, and stumbles over others.
+		sub := kmsg.NewConsumerMemberMetadata()
+		sub.Topics, sub.UserData = []string{"groups-life"}, []byte(name)
+		p.Name, p.Metadata = name, sub.AppendTo(nil)
 		req.Protocols = append(req.Protocols, p)
 	}
 	return req
