@@ -83,7 +83,12 @@ func openMetaLog(cfg *Config, snap SnapshotID, durable int64, replay func(record
 	for i := range l.segs {
 		last := i == len(l.segs)-1
 		if !last && l.segs[i+1].base <= snap.EndOffset && l.segs[i+1].base > 0 {
-			continue // wholly inside the snapshot
+			info, err := l.fs.Stat(l.path(l.segs[i].base)) // wholly inside the snapshot
+			if err != nil {
+				return nil, err
+			}
+			l.segs[i].size = info.Size
+			continue
 		}
 		if err := l.scan(i, last, durable, replay); err != nil {
 			return nil, err

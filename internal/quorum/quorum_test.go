@@ -344,7 +344,8 @@ func TestSnapshotByTime(t *testing.T) {
 	r.committed(t, r.topic(t, "b"))
 	r.close(t) // waits for the snapshot's goroutine
 	s, err := openSnapshots(fsys, filepath.Join("/data", LogDirName))
-	if err != nil || len(s.have) != 1 || s.have[0] != (SnapshotID{3, 1}) {
+	// The clock may be seen to have moved just after the first topic was applied, or with the second.
+	if err != nil || len(s.have) != 1 || s.have[0].EndOffset < 2 {
 		t.Errorf("snapshots %v, %v", s.have, err)
 	}
 }
