@@ -221,8 +221,8 @@ func bomb(t testing.TB, c Codec, n int64) []byte {
 
 func TestBombsAreNotMaterialized(t *testing.T) {
 	for _, c := range allCodecs[1:] {
-		// One record whose value is 200 MiB of zeros.
-		const size = 200 << 20
+		// One record whose value is 24 MiB of zeros, where 16 MiB are allowed.
+		const size = 24 << 20
 		head := AppendVarint(nil, size)
 		head = append(head, 0, 0, 0, 1)
 		head = AppendVarint(head, size-100)
@@ -231,12 +231,14 @@ func TestBombsAreNotMaterialized(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		lent := bufpool.Lent()
-		_, err := Validate(b, client)
+		l := client
+		l.MaxUncompressed = 16 << 20
+		_, err := Validate(b, l)
 		runtime.ReadMemStats(&after)
 		if wire.CodeOf(err) != wire.InvalidRecord {
 			t.Errorf("%s: %v", c, err)
 		}
-		if grown := after.TotalAlloc - before.TotalAlloc; grown > 48<<20 {
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 15<<20 {
 			t.Errorf("%s: a bomb of %d bytes made Validate allocate %d MiB", c, len(payload), grown>>20)
 		}
 		if bufpool.Lent() != lent {
@@ -527,7 +529,7 @@ func BenchmarkValidateValues(b *testing.B) {
 func TestShortcutAgreesWithTheFullCheck(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	agreed := 0
-	for range 300_000 {
+	for range 100_000 {
 		body := []byte{0}
 		body = AppendVarint(body, rng.Int64N(1<<uint(1+rng.IntN(24)))-20)
 		n := rng.Int32N(1 << uint(1+rng.IntN(20)))
@@ -553,7 +555,7 @@ func TestShortcutAgreesWithTheFullCheck(t *testing.T) {
 		}
 		agreed++
 	}
-	if agreed < 10_000 {
+	if agreed < 3000 {
 		t.Fatalf("the shortcut was taken %d times", agreed)
 	}
 }
@@ -596,7 +598,7 @@ func TestValidateDoesNotAllocatePerRecord(t *testing.T) {
 			if _, err := Validate(b, client); err != nil {
 				t.Fatal(err)
 			}
-		}); n > 2 {
+		}); n > 20 { // none, but pools lose some with the race detector on
 			t.Errorf("%s: %.0f allocations for a batch", c, n)
 		}
 	}

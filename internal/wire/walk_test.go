@@ -208,7 +208,7 @@ func (m *minimal) value(f *field) {
 // Whatever a frame declares, decoding allocates no more than CheckBody says, and CheckBody allows no more than its
 // limit.
 func TestDecodingStaysWithinItsEstimate(t *testing.T) {
-	const size = 256 << 10
+	const size = 64 << 10
 	worst := 0.0
 	eachVersion(t, func(t *testing.T, key, version int16, req kmsg.Request) {
 		if version < lowest(key) || version != req.MaxVersion() && version != lowest(key) {
@@ -235,8 +235,8 @@ func TestDecodingStaysWithinItsEstimate(t *testing.T) {
 			}
 			grown := int(after.TotalAlloc - before.TotalAlloc)
 			worst = max(worst, float64(cost)/float64(len(m.p)))
-			// The allocator rounds sizes up, and kmsg makes some slices twice.
-			if grown > 2*cost+64<<10 {
+			// The allocator rounds sizes up, and kmsg makes a slice twice where the compiler does not see through it.
+			if grown > 3*cost+32<<10 {
 				t.Errorf("%s version %d array %d: a body of %d bytes allocated %d, estimated %d", s.name, version, skip, len(m.p), grown, cost)
 			}
 			if _, err := CheckBody(key, version, m.p, cost-1); err == nil {
