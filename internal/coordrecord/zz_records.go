@@ -954,7 +954,8 @@ type ConsumerGroupMemberMetadataValue struct {
 // SetDefaults makes m the default message.
 func (m *ConsumerGroupMemberMetadataValue) SetDefaults() {
 	*m = ConsumerGroupMemberMetadataValue{
-		RebalanceTimeoutMs: -1,
+		RebalanceTimeoutMs:    -1,
+		ClassicMemberMetadata: &ConsumerGroupMemberMetadataValueClassicMemberMetadata{},
 	}
 }
 
@@ -979,16 +980,16 @@ func (m *ConsumerGroupMemberMetadataValue) Append(dst []byte, v int16) []byte {
 	dst = message.AppendInt32(dst, m.RebalanceTimeoutMs)
 	dst = message.AppendNullableString(dst, m.ServerAssignor, true)
 	tags := uint32(len(m.UnknownTags))
-	if m.ClassicMemberMetadata != nil {
+	if m.ClassicMemberMetadata == nil || m.ClassicMemberMetadata.SessionTimeoutMs != 0 || m.ClassicMemberMetadata.SupportedProtocols != nil {
 		tags++
 	}
 	dst = message.AppendUvarint(dst, tags)
-	if m.ClassicMemberMetadata != nil {
+	if m.ClassicMemberMetadata == nil || m.ClassicMemberMetadata.SessionTimeoutMs != 0 || m.ClassicMemberMetadata.SupportedProtocols != nil {
 		var body []byte
 		if m.ClassicMemberMetadata == nil {
-			body = message.AppendInt8(body, -1)
+			body = message.AppendUvarint(body, 0)
 		} else {
-			body = message.AppendInt8(body, 1)
+			body = message.AppendUvarint(body, 1)
 			body = m.ClassicMemberMetadata.Append(body, v)
 		}
 		dst = message.AppendTag(dst, 0, body)
@@ -1016,7 +1017,8 @@ func (m *ConsumerGroupMemberMetadataValue) Decode(r *message.Reader, v int16) {
 	m.UnknownTags = r.Tags(func(number uint32, r *message.Reader) bool {
 		switch number {
 		case 0:
-			if r.Int8() >= 0 {
+			m.ClassicMemberMetadata = nil
+			if r.Uvarint() > 0 {
 				m.ClassicMemberMetadata = new(ConsumerGroupMemberMetadataValueClassicMemberMetadata)
 				m.ClassicMemberMetadata.Decode(r, v)
 			}
@@ -1051,7 +1053,7 @@ func (m *ConsumerGroupMemberMetadataValue) AppendJSON(dst []byte, v int16) []byt
 	dst = message.AppendJSONInt(dst, int64(m.RebalanceTimeoutMs))
 	dst = message.AppendJSONName(dst, "serverAssignor")
 	dst = message.AppendJSONNullableString(dst, m.ServerAssignor)
-	if m.ClassicMemberMetadata != nil {
+	if m.ClassicMemberMetadata == nil || m.ClassicMemberMetadata.SessionTimeoutMs != 0 || m.ClassicMemberMetadata.SupportedProtocols != nil {
 		dst = message.AppendJSONName(dst, "classicMemberMetadata")
 		if m.ClassicMemberMetadata == nil {
 			dst = append(dst, "null"...)

@@ -77,6 +77,9 @@ func (w *writer) appendField(s *schema, f *field, dst string, in versions) {
 		w.appendElement(f, x+"[i]", dst, fx)
 		w.p("}")
 		w.close(nullable != "false")
+	case f.isStruct() && !f.nullable.none() && !f.tagged.none():
+		// What leads a nullable struct is a varint in a tag and a signed byte elsewhere.
+		w.p("if %s == nil {\n%s = message.AppendUvarint(%s, 0)\n} else {\n%s = message.AppendUvarint(%s, 1)\n%s = %s.Append(%s, v)\n}", x, dst, dst, dst, dst, dst, x, dst)
 	case f.isStruct() && !f.nullable.none():
 		w.p("if %s == nil {\n%s = message.AppendInt8(%s, -1)\n} else {\n%s = message.AppendInt8(%s, 1)\n%s = %s.Append(%s, v)\n}", x, dst, dst, dst, dst, dst, x, dst)
 	case f.goType() == "*string":
@@ -157,6 +160,8 @@ func (w *writer) decodeField(s *schema, f *field, r string, in versions) {
 			w.p("%s = append(%s, %s)", x, x, readElement(f, r, fx))
 		}
 		w.p("}\n}")
+	case f.isStruct() && !f.nullable.none() && !f.tagged.none():
+		w.p("%s = nil\nif %s.Uvarint() > 0 {\n%s = new(%s)\n%s.Decode(%s, v)\n}", x, r, x, f.structName, x, r)
 	case f.isStruct() && !f.nullable.none():
 		w.p("if %s.Int8() >= 0 {\n%s = new(%s)\n%s.Decode(%s, v)\n}", r, x, f.structName, x, r)
 	case f.isStruct():

@@ -158,6 +158,9 @@ func rangeText(v versions) string {
 
 // defaultExpr is the field's default where it is not Go's zero value.
 func (f *field) defaultExpr() string {
+	if f.defaultsToEmptyStruct() {
+		return "&" + f.structName + "{}"
+	}
 	if f.array || f.isStruct() || f.def == "" || f.def == "null" || f.def == "None" || f.def == "false" || f.def == "0" {
 		return ""
 	}
@@ -186,11 +189,22 @@ func (w *writer) defaults(name string, fields []*field) {
 	w.p("// New%s returns the default message.\nfunc New%s() *%s {\nm := new(%s)\nm.SetDefaults()\nreturn m\n}\n", name, name, name, name)
 }
 
+// defaultsToEmptyStruct tells whether leaving the field out stands for an empty struct, so that null has to be written.
+func (f *field) defaultsToEmptyStruct() bool {
+	return f.isStruct() && !f.array && !f.nullable.none() && !f.tagged.none() && f.def == "None"
+}
+
 // notDefault is the condition under which a tagged field is written.
 func (f *field) notDefault() string {
 	x := "m." + goName(f.name)
 	nullDefault := f.def == "null" || f.def == "None"
 	switch {
+	case f.defaultsToEmptyStruct():
+		differs := []string{x + " == nil"}
+		for _, inner := range f.fields {
+			differs = append(differs, strings.ReplaceAll(inner.notDefault(), "m.", x+"."))
+		}
+		return "(" + strings.Join(differs, " || ") + ")"
 	case f.array && nullDefault, f.isStruct(), f.typ == "string" && f.goType() == "*string", f.typ == "bytes" && nullDefault:
 		return x + " != nil"
 	case f.array, f.typ == "bytes":
