@@ -83,6 +83,7 @@ func configsAlter(s *script.Session) {
 	const topic, kind = "configs-alter", kmsg.ConfigResourceTypeTopic
 	create(s, topic, 1)
 	show := func(after string) {
+		settle(s)
 		req := describeReq(kind, topic, "retention.ms", "cleanup.policy", "segment.bytes", "min.insync.replicas", "compression.type")
 		req.IncludeSynonyms = true
 		s.Ask("after "+after, 4, req)
@@ -160,6 +161,7 @@ func configsLegacy(s *script.Session, topic string, show func(string)) {
 func configsBroker(s *script.Session) {
 	const kind = kmsg.ConfigResourceTypeBroker
 	show := func(after string) {
+		settle(s)
 		req := describeReq(kind, "1", "log.retention.ms", "log.cleaner.threads", "num.io.threads", "message.max.bytes")
 		req.IncludeSynonyms = true
 		s.Ask("after "+after, 4, req)
@@ -204,6 +206,7 @@ func configsOther(s *script.Session) {
 
 	s.Ask("group, defaults", 4, describeReq(group, "configs-group"))
 	s.Ask("group, set", 1, alterReq(group, "configs-group", set("consumer.session.timeout.ms", "50000")))
+	settle(s)
 	s.Ask("group, after", 4, describeReq(group, "configs-group"))
 	s.Ask("group, out of range", 1, alterReq(group, "configs-group", set("consumer.session.timeout.ms", "1")))
 	s.Ask("group, unknown", 1, alterReq(group, "configs-group", set("no.such.key", "1")))
@@ -213,6 +216,7 @@ func configsOther(s *script.Session) {
 	s.Ask("metrics, set", 1, alterReq(metrics, "configs-metrics", set("interval.ms", "1000")))
 	s.Ask("metrics, wrong", 1, alterReq(metrics, "configs-metrics", set("interval.ms", "1")))
 	s.Ask("metrics, unknown", 1, alterReq(metrics, "configs-metrics", set("no.such.key", "1")))
+	settle(s)
 	s.Ask("metrics, after", 4, describeReq(metrics, "configs-metrics"))
 
 	each(s, kmsg.ListConfigResources, func(v int16) {

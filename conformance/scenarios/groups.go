@@ -11,11 +11,11 @@ func coordinators(s *script.Session) {
 	// The first question creates the internal topic; it is asked until it is there.
 	warm := kmsg.NewPtrFindCoordinatorRequest()
 	warm.CoordinatorKey = "warm"
-	for range 200 {
-		if resp, ok := s.Quiet(2, warm).(*kmsg.FindCoordinatorResponse); ok && resp.ErrorCode == 0 {
-			break
-		}
-	}
+	s.Until("a coordinator", func() bool {
+		resp, ok := s.Quiet(2, warm).(*kmsg.FindCoordinatorResponse)
+		return ok && resp.ErrorCode == 0
+	})
+	awaitTopic(s, "__consumer_offsets", 4)
 	each(s, kmsg.FindCoordinator, func(v int16) {
 		ask := func(label string, kind int8, keys ...string) {
 			req := kmsg.NewPtrFindCoordinatorRequest()
@@ -247,13 +247,12 @@ func groupsTwo(s *script.Session) {
 		s.Note("b's join", err.Error())
 		return
 	}
-	for range 300 {
+	s.Until("the rebalance", func() bool {
 		beat := kmsg.NewPtrHeartbeatRequest()
 		beat.Group, beat.MemberID, beat.Generation = a.group, a.id, a.generation
-		if resp, ok := s.Quiet(4, beat).(*kmsg.HeartbeatResponse); !ok || resp.ErrorCode == 27 {
-			break
-		}
-	}
+		resp, ok := s.Quiet(4, beat).(*kmsg.HeartbeatResponse)
+		return !ok || resp.ErrorCode == 27
+	})
 	a.beat("a hears of it", 4)
 	a.join("a joins again", "sticky", "range")
 	resp, err := b.conn.Receive(id, req)

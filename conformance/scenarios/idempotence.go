@@ -23,6 +23,13 @@ func initPID(s *script.Session, label string, v int16, edit func(*kmsg.InitProdu
 }
 
 func idempotence(s *script.Session) {
+	// The first producer of a broker may have to wait for a block of ids.
+	s.Until("a block of producer ids", func() bool {
+		req := kmsg.NewPtrInitProducerIDRequest()
+		req.ProducerID, req.ProducerEpoch = -1, -1
+		resp, ok := s.Quiet(4, req).(*kmsg.InitProducerIDResponse)
+		return ok && resp.ErrorCode == 0
+	})
 	each(s, kmsg.InitProducerID, func(v int16) {
 		initPID(s, "new producer", v, nil)
 		if v >= 3 {

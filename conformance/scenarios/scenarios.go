@@ -95,7 +95,39 @@ func create(s *script.Session, name string, partitions int32, configs ...string)
 		s.Record("creating "+name+" failed", resp)
 		return [16]byte{}
 	}
+	awaitTopic(s, name, max(partitions, 1))
 	return resp.Topics[0].TopicID
+}
+
+// awaitTopic waits until all partitions of a topic have a leader that answers:
+// Apache Kafka's brokers hear of a topic a little after it is created.
+func awaitTopic(s *script.Session, name string, partitions int32) {
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = name
+	for p := range partitions {
+		tp := kmsg.NewListOffsetsRequestTopicPartition()
+		tp.Partition, tp.Timestamp, tp.CurrentLeaderEpoch = p, -1, -1
+		t.Partitions = append(t.Partitions, tp)
+	}
+	req.Topics = append(req.Topics, t)
+	s.Until("topic "+name, func() bool {
+		resp, ok := s.Quiet(7, req).(*kmsg.ListOffsetsResponse)
+		return ok && len(resp.Topics) == 1 && !slices.ContainsFunc(resp.Topics[0].Partitions,
+			func(p kmsg.ListOffsetsResponseTopicPartition) bool { return p.ErrorCode != 0 })
+	})
+}
+
+// settle waits until the broker has heard of every change that the controller
+// has made so far: it makes one more and waits for that.
+func settle(s *script.Session) {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = 10000
+	name := s.Unique("settle")
+	req.Topics = append(req.Topics, topicOf(name, 1))
+	s.Quiet(7, req)
+	awaitTopic(s, name, 1)
 }
 
 func topicOf(name string, partitions int32, configs ...string) kmsg.CreateTopicsRequestTopic {

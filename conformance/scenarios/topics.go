@@ -19,6 +19,7 @@ func topicsCreate(s *script.Session) {
 	each(s, kmsg.CreateTopics, func(v int16) {
 		name := "create-v" + string(rune('0'+v))
 		s.Ask("plain", v, createReq(topicOf(name, 2, "retention.ms=1000")))
+		settle(s)
 		s.Ask("again", v, createReq(topicOf(name, 2)))
 		dry := createReq(topicOf(name+"-dry", 3, "cleanup.policy=compact"))
 		dry.ValidateOnly = true
@@ -65,6 +66,7 @@ func topicsCreate(s *script.Session) {
 
 func topicsCreateMore(s *script.Session) {
 	s.Ask("collision first", 7, createReq(topicOf("create.dot_under", 1)))
+	settle(s)
 	s.Ask("collision", 7, createReq(topicOf("create_dot.under", 1)))
 	s.Ask("twice in one", 7, createReq(topicOf("create-twice", 1), topicOf("create-twice", 2), topicOf("create-beside", 1)))
 	zero := topicOf("create-rf", 1)
@@ -115,6 +117,7 @@ func topicsDelete(s *script.Session) {
 		if v <= 5 {
 			req.TopicNames = []string{name, "delete-missing"}
 			s.Ask("by name", v, req)
+			settle(s)
 			s.Ask("gone", 9, metadataReq(byName(name)))
 			return
 		}
@@ -179,6 +182,7 @@ func partitions(s *script.Session) {
 		ask("assigned to a stranger", v, name, 6, []int32{7})
 		ask("assigned too few", v, name, 7, []int32{1})
 		ask("assigned too many", v, name, 6, []int32{1}, []int32{1})
+		settle(s)
 		s.Ask("after all", 9, metadataReq(byName(name)))
 	})
 	req := kmsg.NewPtrCreatePartitionsRequest()

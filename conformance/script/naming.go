@@ -45,6 +45,7 @@ var (
 	uuid       = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	millis     = regexp.MustCompile(`\b1[6-9][0-9]{11}\b`)
 	clientPort = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
+	farMillis  = regexp.MustCompile(`-?\b92233[0-9]{14}\b`)
 	javaObject = regexp.MustCompile(`@[0-9a-f]{6,8}\b`)
 )
 
@@ -60,6 +61,7 @@ func (n *naming) text(s string) string {
 		}
 		return n.time(v)
 	})
+	s = farMillis.ReplaceAllString(s, "<far>")
 	s = javaObject.ReplaceAllString(s, "@<hash>")
 	if !utf8.ValidString(s) {
 		s = "hex:" + hex.EncodeToString([]byte(s))
@@ -190,7 +192,7 @@ func (n *naming) walkSlice(out map[string]string, path, field string, v reflect.
 // keyFields identify an element of a list, so that lists compare whatever
 // their order: many of Kafka's come out of hash maps.
 var keyFields = []string{
-	"ApiKey", "Topic", "TopicName", "Name", "Partition", "PartitionIndex", "Group", "GroupID", "InstanceID", "ConfigName", "ResourceName",
+	"ApiKey", "Topic", "TopicName", "Name", "Partition", "PartitionIndex", "Group", "GroupID", "InstanceID", "MemberID", "ConfigName", "ResourceName",
 	"NodeID", "ReplicaID", "Dir", "Index", "Quorum", "Feature", "Key", "ListenerName", "User", "BaseOffset", "Offset",
 }
 

@@ -50,6 +50,7 @@ type Session struct {
 	out     *Transcript
 	ranges  map[int16][2]int16
 	logDirs string
+	uniques int
 }
 
 // endOfScenario is what a session panics with when going on makes no sense.
@@ -182,6 +183,28 @@ func (s *Session) quiet(c *kwire.Conn, label string, version int16, req kmsg.Req
 		s.Note(label+" encoding", fmt.Sprintf("%d bytes that encode again to %d other ones", len(c.LastBody), len(resp.AppendTo(nil))))
 	}
 	return resp
+}
+
+// Until waits for a condition that comes about by itself, and records it when
+// it does not.
+func (s *Session) Until(what string, done func() bool) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); ; <-tick.C {
+		if done() {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.Note("waiting for "+what, "in vain")
+			return
+		}
+	}
+}
+
+// Unique is a name that this scenario has not used.
+func (s *Session) Unique(prefix string) string {
+	s.uniques++
+	return fmt.Sprintf("%s-%s-%d", s.out.Scenario, prefix, s.uniques)
 }
 
 // Record adds an answer, or any other struct, to the transcript.
