@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -272,7 +273,7 @@ func closeReason(err error) (slog.Level, string) {
 		return slog.LevelDebug, err.Error()
 	case errors.As(err, &fault):
 		return slog.LevelWarn, err.Error()
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return slog.LevelInfo, "the peer was too slow"
 	}
 	return slog.LevelInfo, err.Error()

@@ -60,7 +60,7 @@ func TestWrappedConnection(t *testing.T) {
 				c := tls.Server(nc, &tls.Config{Certificates: []tls.Certificate{cert}})
 				return c, "User:CN=somebody", c.HandshakeContext(ctx)
 			}}},
-		Limits: Limits{HandshakeTimeout: 300 * time.Millisecond},
+		Limits: Limits{HandshakeTimeout: time.Second},
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
