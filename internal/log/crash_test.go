@@ -136,7 +136,11 @@ func (r *crashRun) step() {
 		l.cool(math.MaxInt64)
 	case n < 93:
 		r.clean()
-	case n < 94:
+	case n < 95:
+		// A kill: nothing is lost but what the process knew.
+		must.NoError(r.t, r.m.Abandon())
+		r.m = r.open(r.fsys)
+	case n < 96:
 		must.NoError(r.t, r.m.Delete(h.tp))
 		h.life++
 		h.acked, h.start = 0, 0

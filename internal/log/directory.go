@@ -51,6 +51,11 @@ type directory struct {
 	written         map[string]uint64 // checksums of the checkpoints as last written; under checkpointing
 	full            atomic.Bool       // a write found the volume full since the last sweep
 
+	// Partitions are made and renamed often, and the root is synced for many at once.
+	entries       lifecycle.IOLock
+	entriesMade   atomic.Int64
+	entriesSynced atomic.Int64
+
 	mu      sync.Mutex
 	deletes []deferredDelete
 	stale   map[TopicPartition]bool // deleted partitions that the checkpoints may still name
@@ -63,7 +68,7 @@ type deferredDelete struct {
 
 func newDirectory(env *environment, path string, syncer *syncer, onFailure func(DirState, error)) *directory {
 	return &directory{env: env, path: path, logger: env.logger, syncer: syncer, onFailure: onFailure, cleanEpoch: -1,
-		checkpointing: lifecycle.NewIOLock(), written: map[string]uint64{}, stale: map[TopicPartition]bool{}}
+		checkpointing: lifecycle.NewIOLock(), entries: lifecycle.NewIOLock(), written: map[string]uint64{}, stale: map[TopicPartition]bool{}}
 }
 
 // offline is why the directory cannot be used, nil if it can.

@@ -6,27 +6,20 @@ import (
 	"github.com/weir-stream/weir/internal/vfs"
 )
 
-// writeEpochs brings the leader-epoch-checkpoint up to date. Two writers at once would use the same temporary file, so
-// the epochs' file has its own lock.
-func (l *Log) writeEpochs(durable bool) error {
+// writeEpochs brings the leader-epoch-checkpoint up to date; the directory entry is left to the next SyncDir. Two
+// writers at once would use the same temporary file, so the file has its own lock.
+func (l *Log) writeEpochs() error {
 	l.epochFile.Lock()
 	defer l.epochFile.Unlock()
-	name := filepath.Join(l.dirPath(), leaderEpochFile)
 	ents, dirty := l.epochs.takeDirty()
 	if !dirty {
-		if durable && l.epochsUnsynced.Swap(false) {
-			return syncFile(l.env.fs, name)
-		}
 		return nil
 	}
-	if err := vfs.WriteFileAtomic(l.env.fs, name, encodeEpochs(ents), durable); err != nil {
+	if err := vfs.WriteFileSynced(l.env.fs, filepath.Join(l.dirPath(), leaderEpochFile), encodeEpochs(ents)); err != nil {
 		l.epochs.markDirty()
 		return err
 	}
-	l.epochsUnsynced.Store(!durable)
-	if !durable {
-		l.newFiles.Store(true)
-	}
+	l.newFiles.Store(true)
 	return nil
 }
 

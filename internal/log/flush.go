@@ -86,7 +86,7 @@ func (l *Log) syncSmallFiles() error {
 			return l.syncFailed(err)
 		}
 	}
-	if err := l.writeEpochs(true); err != nil {
+	if err := l.writeEpochs(); err != nil {
 		return l.storageError("write leader epochs", err)
 	}
 	if l.metadataUnsynced.Swap(false) {
@@ -100,13 +100,30 @@ func (l *Log) syncSmallFiles() error {
 			return l.syncFailed(err)
 		}
 	}
-	if l.newDir.Swap(false) {
-		if d := l.dir.Load(); d != nil {
-			if err := l.env.fs.SyncDir(d.path); err != nil {
-				return l.syncFailed(err)
-			}
+	if d := l.dir.Load(); d != nil {
+		if err := d.syncEntry(l.madeAt.Load()); err != nil {
+			return l.syncFailed(err)
 		}
 	}
+	return nil
+}
+
+// syncEntry makes the entry of the partition that was made as the n-th durable, and with it those of all others made so
+// far.
+func (d *directory) syncEntry(n int64) error {
+	if d.entriesSynced.Load() >= n {
+		return nil
+	}
+	d.entries.Lock()
+	defer d.entries.Unlock()
+	if d.entriesSynced.Load() >= n {
+		return nil
+	}
+	made := d.entriesMade.Load()
+	if err := d.env.fs.SyncDir(d.path); err != nil {
+		return err
+	}
+	d.entriesSynced.Store(made)
 	return nil
 }
 

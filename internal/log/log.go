@@ -2,6 +2,7 @@ package log
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -80,9 +81,8 @@ type Log struct {
 	hwMark  mark
 	lsoMark mark
 
-	newFiles         atomic.Bool // the partition's directory has entries that were not synced
-	newDir           atomic.Bool // so has its parent
-	epochsUnsynced   atomic.Bool
+	newFiles         atomic.Bool  // the partition's directory has entries that were not synced
+	madeAt           atomic.Int64 // the directory's count of made partitions when this one was; 0: its entry is durable
 	metadataUnsynced atomic.Bool
 	settled          bool // loaded from a clean stop: all files are as a close would leave them
 	syncQueued       atomic.Bool
@@ -139,8 +139,13 @@ func segmentAt(segs []*segment, offset int64) int {
 // storageError turns a fault of the file system into the protocol's answer. A fault that says that the disk cannot be
 // trusted takes the directory offline; a shortage does not.
 func (l *Log) storageError(what string, err error) error {
-	if err == nil {
-		return nil
+	var code wire.Code
+	if err == nil || errors.As(err, &code) {
+		return err // somebody closer to the fault has dealt with it
+	}
+	var corrupt *corruptError
+	if errors.As(err, &corrupt) {
+		return fmt.Errorf("%s of %s: %w: %w", what, l.tp, err, wire.CorruptMessage)
 	}
 	if dir := l.dir.Load(); dir != nil && !vfs.IsNotExist(err) {
 		return dir.problem(what+" of "+l.tp.String(), err)

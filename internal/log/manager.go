@@ -280,20 +280,41 @@ func (m *Manager) create(tp TopicPartition, id TopicID, d *directory, name strin
 	}
 	path := filepath.Join(d.path, name)
 	l := newLog(m.env, d, tp, path, m.topicConfig(tp.Topic))
+	_, err := m.env.fs.Stat(path)
+	fresh := vfs.IsNotExist(err)
 	if err := m.env.fs.MkdirAll(path); err != nil {
 		return nil, l.storageError("make", err)
 	}
-	l.newDir.Store(true)
-	if err := l.load(loadState{}); err != nil {
-		return nil, l.storageError("make", err)
+	l.madeAt.Store(d.entriesMade.Add(1))
+	if fresh {
+		err = l.loadFresh(id)
+	} else if err = l.load(loadState{}); err == nil && id != (TopicID{}) {
+		err = l.setTopicID(id)
 	}
-	if id != (TopicID{}) {
-		if err := l.setTopicID(id); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, l.storageError("make", err)
 	}
 	d.logs.Add(1)
 	return l, nil
+}
+
+// loadFresh sets up a log in a directory that was just made: there is nothing to read.
+func (l *Log) loadFresh(id TopicID) error {
+	seg := newSegment(l, 0, l.env.nowMs())
+	seg.offsets.reset(nil, 0)
+	seg.times.reset(nil)
+	if err := seg.create(0); err != nil {
+		return err
+	}
+	l.segs.Store(&[]*segment{seg})
+	l.producers = &producerState{}
+	l.newFiles.Store(true)
+	if id == (TopicID{}) {
+		return nil
+	}
+	l.id.Store(&id)
+	l.metadataUnsynced.Store(true)
+	return writeAt(l.env.fs, filepath.Join(l.dirPath(), partitionMetadataFile), encodePartitionMetadata(id), 0, false)
 }
 
 func (m *Manager) topicConfig(topic string) Config {

@@ -239,7 +239,7 @@ func (m *Manager) exchange(src, f *Log, cut int64) (bool, error) {
 		return false, d.problem("swap "+f.tp.String(), err)
 	}
 	f.path.Store(&to)
-	f.newDir.Store(true)
+	f.madeAt.Store(d.entriesMade.Add(1))
 	d.startsDirty.Store(true)
 	src.gone = fmt.Errorf("%s was moved to %s: %w", src.tp, to, wire.NotLeaderOrFollower)
 	m.mu.Lock()

@@ -29,14 +29,9 @@ func (l *Log) Read(offset int64, maxBytes int, minOneBatch bool, upTo Bound) (Re
 }
 
 func (l *Log) readError(err error) error {
-	var code wire.Code
-	if err == nil || errors.As(err, &code) {
-		return err
-	}
 	var corrupt *corruptError
 	if errors.As(err, &corrupt) {
 		l.env.logger.Error("corrupt bytes are not served", "partition", l.tp.String(), "error", err)
-		return fmt.Errorf("%w: %w", err, wire.CorruptMessage)
 	}
 	return l.storageError("read", err)
 }

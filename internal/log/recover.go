@@ -28,6 +28,10 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 			l.env.logger.Error("segment below the recovery point is empty", "file", s.logPath())
 		}
 	}
+	if first > 0 {
+		// What the process before did when it finished this segment may be in the page cache only.
+		segs[first-1].unsynced.Store(true)
+	}
 	if first > 0 && recoveryPoint == segs[first].base {
 		// The segment before was synced to its last record, perhaps before its preallocated space was trimmed.
 		again, err := l.trimEnd(segs[first-1], recoveryPoint)

@@ -53,12 +53,24 @@ func (l *Log) load(st loadState) error {
 	if st.clean {
 		err = l.trustSegments()
 	} else {
+		l.doubtFiles()
 		err = l.recoverSegments(st.recoveryPoint, nowMs)
 	}
 	if err != nil {
 		return err
 	}
 	return l.settleOffsets(st, nowMs)
+}
+
+// doubtFiles takes it that the process before has synced nothing but what lies below the recovery point: the next flush
+// syncs the small files and the directory entries as well.
+func (l *Log) doubtFiles() {
+	l.newFiles.Store(true)
+	l.metadataUnsynced.Store(true)
+	l.epochs.markDirty()
+	if d := l.dir.Load(); d != nil {
+		l.madeAt.Store(d.entriesMade.Add(1))
+	}
 }
 
 // damaged sets a file aside that does not have its format, and passes every other error on.

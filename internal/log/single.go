@@ -41,7 +41,7 @@ func OpenSingle(fsys vfs.FS, dir string, tp TopicPartition, cfg Config, opt Sing
 		if err := fsys.MkdirAll(dir); err != nil {
 			return nil, err
 		}
-		l.newDir.Store(true)
+		l.madeAt.Store(d.entriesMade.Add(1))
 	}
 	if err := l.load(loadState{recoveryPoint: opt.RecoveryPoint}); err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)

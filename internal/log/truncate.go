@@ -65,7 +65,7 @@ func (l *Log) truncateLocked(offset, nowMs int64) error {
 
 // afterCut writes down what must not be found higher after a crash than the log is now.
 func (l *Log) afterCut() {
-	if err := l.writeEpochs(true); err != nil {
+	if err := l.writeEpochs(); err != nil {
 		// Epochs above the end are left out when the file is read.
 		l.env.logger.Warn("leader epochs are not written", "error", l.storageError("write leader epochs", err))
 	}

@@ -32,13 +32,27 @@ func ReadFile(fsys FS, name string, limit int64) ([]byte, error) {
 // process, sees the old or the new content. With durable set it also survives a power cut when it returns:
 // the file is synced before the rename and the directory after it.
 func WriteFileAtomic(fsys FS, name string, data []byte, durable bool) error {
+	err := replaceFile(fsys, name, data, durable)
+	if err == nil && durable {
+		err = fsys.SyncDir(filepath.Dir(name))
+	}
+	return err
+}
+
+// WriteFileSynced is WriteFileAtomic up to the sync of the directory, which the caller does for several files at once:
+// until then a power cut leaves the old or the new content.
+func WriteFileSynced(fsys FS, name string, data []byte) error {
+	return replaceFile(fsys, name, data, true)
+}
+
+func replaceFile(fsys FS, name string, data []byte, sync bool) error {
 	tmp := name + ".tmp"
 	f, err := fsys.Open(tmp, Fresh)
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteAt(data, 0)
-	if err == nil && durable {
+	if err == nil && sync {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
@@ -46,9 +60,6 @@ func WriteFileAtomic(fsys FS, name string, data []byte, durable bool) error {
 	}
 	if err == nil {
 		err = fsys.Rename(tmp, name)
-	}
-	if err == nil && durable {
-		err = fsys.SyncDir(filepath.Dir(name))
 	}
 	return err
 }
