@@ -112,7 +112,7 @@ const cannotDecompress = "Exception: cannot decompress"
 var (
 	decompression = regexp.MustCompile(`(?m)^Exception in thread "main" (org\.apache\.kafka\.common\.KafkaException|java\.lang\.\w*Error).*$`)
 	firstContents = regexp.MustCompile(` (key|payload): `)
-	javasOwn      = regexp.MustCompile(`(?m)^Exception in thread "main" java\.lang\..*$`)
+	javasOwn      = regexp.MustCompile(`(?m)^Exception in thread "main" java\.(lang|nio)\..*$`)
 	messageFault  = regexp.MustCompile(`(?m)(due to|Error at offset \d+, skipping\.|Error at \d+, skipping\.).*$`)
 )
 

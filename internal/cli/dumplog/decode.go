@@ -174,28 +174,44 @@ func appendControl(p []byte, e *entry) ([]byte, error) {
 		return p, invalidRecord("Invalid version found for control record: %d. May indicate data corruption", be16(e.key))
 	}
 	kind := record.ControlType(be16(e.key[2:]))
-	var title string
-	switch kind {
-	case record.ControlAbort, record.ControlCommit:
+	if kind == record.ControlAbort || kind == record.ControlCommit {
 		return appendEndTxn(p, e, kind)
-	case record.ControlLeaderChange:
-		title = " LeaderChange: "
-	case record.ControlSnapshotHeader:
-		title = " SnapshotHeader "
-	case record.ControlSnapshotFooter:
-		title = " SnapshotFooter "
-	case record.ControlKRaftVersion:
-		title = " KRaftVersion "
-	case record.ControlKRaftVoters:
-		title = " KRaftVoters "
-	default:
+	}
+	title, m := controlMessage(kind)
+	if m == nil {
 		return fmt.Appendf(p, " controlType: UNKNOWN(%d)", be16(e.key[2:])), nil
 	}
-	m, err := metarecord.DecodeControl(kind, e.value)
-	if err != nil {
-		return p, &JavaError{"java.lang.RuntimeException", err.Error()}
+	// Versions that are not known are read as the first one, as Kafka does.
+	version, written := int16(0), int16(0)
+	if len(e.value) >= 2 {
+		written = be16(e.value)
 	}
-	return m.AppendJSON(append(p, title...), be16(e.value)), nil
+	if written > 0 && written <= m.MaxVersion() {
+		version = written
+	}
+	r := message.NewReader(e.value)
+	if m.Decode(r, version); r.Err() != nil {
+		return p, &JavaError{"java.lang.RuntimeException", r.Err().Error()}
+	}
+	return m.AppendJSON(append(p, title...), written), nil
+}
+
+// controlMessage is an empty message for a control record of a metadata log, with the words that Kafka's tool puts
+// before it; nil for kinds that are not known.
+func controlMessage(kind record.ControlType) (title string, m metarecord.Message) {
+	switch kind {
+	case record.ControlLeaderChange:
+		return " LeaderChange: ", new(metarecord.LeaderChangeMessage)
+	case record.ControlSnapshotHeader:
+		return " SnapshotHeader ", new(metarecord.SnapshotHeaderRecord)
+	case record.ControlSnapshotFooter:
+		return " SnapshotFooter ", new(metarecord.SnapshotFooterRecord)
+	case record.ControlKRaftVersion:
+		return " KRaftVersion ", new(metarecord.KRaftVersionRecord)
+	case record.ControlKRaftVoters:
+		return " KRaftVoters ", new(metarecord.VotersRecord)
+	}
+	return "", nil
 }
 
 func appendEndTxn(p []byte, e *entry, kind record.ControlType) ([]byte, error) {
