@@ -62,7 +62,7 @@ func (s *toolScript) stopMembers() {
 	}
 }
 
-// block runs a paragraph of the script: comments, preparations ("file NAME CONTENT", "member …", "leave NAME") and
+// block runs a paragraph of the script: comments, preparations ("file NAME CONTENT", "member …", "leave NAME", "transaction …") and
 // at most one case: its name in brackets, its standard input, its command.
 func (s *toolScript) block(t *testing.T, lines []string) {
 	var name, stdin string
@@ -76,6 +76,9 @@ func (s *toolScript) block(t *testing.T, lines []string) {
 		case word == "member":
 			f := append(strings.Fields(rest), "", "", "")
 			s.members[f[0]] = groupMember(t, s.broker, f[1], f[2], f[0], strings.TrimPrefix(f[4], "-"), f[3] == "consumer")
+		case word == "transaction":
+			f := strings.Fields(rest)
+			transact(t, s.broker, f[0], f[1], f[2:])
 		case word == "leave":
 			s.members[rest]()
 			delete(s.members, rest)
@@ -108,9 +111,12 @@ func (s *toolScript) run(t *testing.T, stdin, command string) string {
 	words := splitWords(command)
 	args := []string{}
 	for _, w := range words[1:] {
-		switch w {
-		case "@B":
+		id, isID := strings.CutPrefix(w, "@ID:")
+		switch {
+		case w == "@B":
 			args = append(args, "--bootstrap-server", s.broker)
+		case isID:
+			args = append(args, topicID(t, s.broker, id))
 		default:
 			args = append(args, strings.ReplaceAll(w, "@DIR", s.dir))
 		}
@@ -206,7 +212,8 @@ var volatileParts = []struct {
 	{regexp.MustCompile(`correlation id \d+`), "correlation id N"},
 	{regexp.MustCompile(`console-consumer-\d+`), "console-consumer-N"},
 	{regexp.MustCompile(`Exception: null\n`), "Exception\n"},
-	{regexp.MustCompile(`"(commit|currentState)Timestamp":\d{13}`), `"${1}Timestamp":T`},
+	{regexp.MustCompile(`"(\w+)Timestamp(Ms)?":\d{13}`), `"${1}Timestamp${2}":T`},
+	{regexp.MustCompile(`"expireTimestamp":\d+`), `"expireTimestamp":T`},
 	{regexp.MustCompile(`"topicId":"\S{22}"`), `"topicId":"TTTTTTTTTTTTTTTTTTTTTT"`},
 }
 

@@ -100,6 +100,9 @@ func (c *consoleConsumer) options() ([]kgo.Opt, error) {
 		}
 		p["enable.auto.commit"] = "false" // this tool commits positions, as Kafka's consumer does, not records
 		c.positions = map[string]map[int32]kgo.EpochOffset{}
+		if c.autoCommit { // the position moves past the markers of transactions too
+			own = append(own, kgo.KeepControlRecords())
+		}
 		if c.topic != "" {
 			own = append(own, kgo.ConsumeTopics(c.topic))
 		} else {
@@ -247,10 +250,11 @@ func (c *consoleConsumer) consume(ctx context.Context) error {
 			fmt.Fprintln(c.env.Stderr, client.Java(err))
 			return nil
 		}
+		before := c.processed
 		if stop, err := c.printAll(fetches); stop || err != nil {
 			return err
 		}
-		if !fetches.Empty() {
+		if c.processed > before {
 			lastRecord = time.Now()
 		}
 		if now := time.Now(); c.autoCommit && !now.Before(nextCommit) {
@@ -283,7 +287,7 @@ func (c *consoleConsumer) poll(ctx context.Context, lastRecord, nextCommit time.
 			return nil, err
 		}
 	}
-	if c.hasTimeout && fetches.Empty() && !time.Now().Before(deadline) {
+	if c.hasTimeout && fetches.NumRecords() == 0 && !time.Now().Before(deadline) {
 		return nil, client.Timeout("")
 	}
 	return fetches, nil
@@ -315,8 +319,11 @@ func (c *consoleConsumer) printAll(fetches kgo.Fetches) (stop bool, err error) {
 			return true, nil
 		}
 		r := iter.Next()
-		c.processed++
 		c.advance(r)
+		if r.Attrs.IsControl() {
+			continue
+		}
+		c.processed++
 		if line, err = c.format.appendRecord(line[:0], r); err != nil {
 			if !c.skipOnError {
 				return true, err
