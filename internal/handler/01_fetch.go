@@ -154,16 +154,30 @@ func (f *fetch) resolve() {
 
 // run answers, or parks the request and answers later.
 func (f *fetch) run() {
-	resp, bytes, urgent := f.read()
-	wait := time.Duration(f.req.MaxWaitMillis) * time.Millisecond
-	if urgent || len(f.items) == 0 || bytes >= int64(f.req.MinBytes) || wait <= 0 {
-		f.answer(resp)
-		return
+	deadline := time.Now().Add(time.Duration(f.req.MaxWaitMillis) * time.Millisecond)
+	for {
+		resp, bytes, urgent := f.read()
+		left := time.Until(deadline)
+		if urgent || len(f.items) == 0 || bytes >= int64(f.req.MinBytes) || left <= 0 {
+			f.answer(resp)
+			return
+		}
+		release(resp)
+		if f.park(int64(f.req.MinBytes)-bytes, left) {
+			return
+		}
 	}
-	release(resp)
+}
+
+// park waits for missing more bytes, and answers then. It reports false if it did not begin to wait, since there is
+// more to read already.
+func (f *fetch) park(missing int64, left time.Duration) bool {
 	ended := make(chan struct{})
-	w := f.b.Replicas.AwaitData(f.specs, f.req.IsolationLevel == 1, int64(f.req.MinBytes)-bytes, wait, func() { close(ended) })
-	f.b.Group.Go("parked fetch", func(ctx context.Context) {
+	w := f.b.Replicas.AwaitData(f.specs, f.req.IsolationLevel == 1, missing, left, func() { close(ended) })
+	if w == nil {
+		return false
+	}
+	return f.b.Group.Go("parked fetch", func(ctx context.Context) {
 		select {
 		case <-ended:
 		case <-f.r.Done:

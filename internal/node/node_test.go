@@ -266,3 +266,42 @@ func await(t *testing.T, what string, holds func() bool) {
 		}
 	}
 }
+
+// A fetch that asks for more than there is waits as long as it said, though there is something to read.
+func TestFetchWaitsForMinBytes(t *testing.T) {
+	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
+	defer n.Stop()
+	c := client(t, n, kgo.AllowAutoTopicCreation())
+	produce(t, c, "orders", 0, 10)
+	req := kmsg.NewPtrFetchRequest()
+	req.MinBytes, req.MaxBytes, req.MaxWaitMillis, req.SessionEpoch = 1<<20, 1<<20, 300, -1
+	topic, part := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
+	topic.Topic, topic.TopicID, part.PartitionMaxBytes = "orders", n.image.Load().TopicByName("orders").ID, 1<<20
+	topic.Partitions = append(topic.Partitions, part)
+	req.Topics = append(req.Topics, topic)
+	ask := func() (time.Duration, int) {
+		began := time.Now()
+		resp, err := c.Broker(1).Request(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began), len(resp.(*kmsg.FetchResponse).Topics[0].Partitions[0].RecordBatches)
+	}
+	if took, size := ask(); took < 290*time.Millisecond || size == 0 {
+		t.Fatalf("%d bytes after %v", size, took)
+	}
+	req.MinBytes = 1
+	if took, size := ask(); took > 250*time.Millisecond || size == 0 {
+		t.Fatalf("%d bytes after %v", size, took)
+	}
+	// It waits no longer once there is enough.
+	req.MinBytes, req.MaxWaitMillis = 100_000, 20_000
+	go func() {
+		for range 20 {
+			c.Produce(t.Context(), &kgo.Record{Topic: "orders", Value: make([]byte, 10_000)}, nil)
+		}
+	}()
+	if took, size := ask(); took > 10*time.Second || size < 100_000 {
+		t.Fatalf("%d bytes after %v", size, took)
+	}
+}

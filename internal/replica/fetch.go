@@ -14,6 +14,8 @@ type FetchSpec struct {
 	Offset             int64
 	LastFetchedEpoch   int32 // -1: not checked
 	MaxBytes           int32
+
+	seen int64 // the bound that the last Read saw
 }
 
 // FetchResult is one partition's part of an answer. Its Range, if any, has to be released.
@@ -46,6 +48,7 @@ func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bo
 	if committedOnly {
 		bound = log.BoundLastStable
 	}
+	s.seen = readable(l, committedOnly)
 	info, err := l.Read(s.Offset, maxBytes, minOneBatch, bound)
 	res.ReadInfo = info
 	if err != nil {
@@ -74,7 +77,8 @@ func divergence(l *log.Log, s *FetchSpec) *wire.EpochEnd {
 }
 
 // AwaitData parks a fetch until missing more bytes are committed to the partitions in specs, one of them changes
-// its role, or d is over; then end runs once, perhaps on an appender's goroutine: it must not block.
+// its role, or d is over; then end runs once, perhaps on an appender's goroutine: it must not block. It returns nil,
+// and end does not run, if something was committed since specs were read: the caller reads again.
 func (m *Manager) AwaitData(specs []FetchSpec, committedOnly bool, missing int64, d time.Duration, end func()) *Wait {
 	rs := make([]*Replica, 0, len(specs))
 	for i := range specs {
@@ -83,27 +87,31 @@ func (m *Manager) AwaitData(specs []FetchSpec, committedOnly bool, missing int64
 		}
 	}
 	w := park(rs, missing, d, func(bool) { end() })
-	// What was committed between the read and the parking has not been counted.
 	for i := range specs {
 		if hasNews(&specs[i], committedOnly) {
-			w.op.Complete()
-			break
+			if w.op.Claim() {
+				w.leave()
+				return nil
+			}
+			break // it has ended already
 		}
 	}
 	return w
 }
 
-// hasNews reports whether the partition has committed records at or behind the wanted offset.
+// readable is the end of what a consumer may read.
+func readable(l *log.Log, committedOnly bool) int64 {
+	if committedOnly {
+		return l.LastStableOffset()
+	}
+	return l.HighWatermark()
+}
+
+// hasNews reports whether more can be read, or nothing any more, since the partition was read.
 func hasNews(s *FetchSpec, committedOnly bool) bool {
 	if s.Replica == nil {
 		return false
 	}
 	l := s.Replica.log.Load()
-	if l == nil {
-		return true
-	}
-	if committedOnly {
-		return l.LastStableOffset() > s.Offset
-	}
-	return l.HighWatermark() > s.Offset
+	return l == nil || readable(l, committedOnly) != s.seen
 }
