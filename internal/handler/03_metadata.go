@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -19,18 +20,14 @@ import (
 //	4 auto creation on wish   8 authorized operations 12 topics by id
 //	                          9 flexible              13 top-level error (KIP-1102)
 //
-// A topic that is created because it was asked for is answered as it then is: unlike Apache Kafka, which sends the
-// client back with UNKNOWN_TOPIC_OR_PARTITION to ask again.
+// A topic that is created because it was asked for is answered with UNKNOWN_TOPIC_OR_PARTITION while it is being made,
+// as in Apache Kafka: the client asks again.
 func (b *Broker) handleMetadata(r *wire.Request) {
 	req := r.Body.(*kmsg.MetadataRequest)
 	if missing := b.missingTopics(r, req); len(missing) > 0 {
-		b.Group.Go("auto create", func(ctx context.Context) {
-			failed := b.autoCreate(ctx, r, missing)
-			r.Reply(b.metadata(r, req, failed))
-		})
-		return
+		b.autoCreate(r, missing)
 	}
-	r.Reply(b.metadata(r, req, nil))
+	r.Reply(b.metadata(r, req))
 }
 
 // missingTopics names the topics of the request that do not exist and may be created now.
@@ -56,40 +53,45 @@ func (b *Broker) mayCreate(r *wire.Request, topic string) bool {
 	return b.allowed(r, authz.Create, authz.Cluster, authz.ClusterName) || b.allowed(r, authz.Create, authz.Topic, topic)
 }
 
-// autoCreate creates topics with the broker's defaults and returns the codes of those that could not be.
-func (b *Broker) autoCreate(ctx context.Context, r *wire.Request, names []string) map[string]wire.Code {
+// autoCreate has topics created with the broker's defaults, in the background, each by one request at a time.
+func (b *Broker) autoCreate(r *wire.Request, names []string) {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version = 7
 	req.TimeoutMillis = 30_000
 	for _, name := range names {
-		req.Topics = append(req.Topics, b.newTopic(name))
-	}
-	failed := map[string]wire.Code{}
-	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
-	resp, err := b.Controller.Handle(ctx, rc, req)
-	if err != nil {
-		for _, name := range names {
-			failed[name] = wire.LeaderNotAvailable
+		if _, busy := b.creating.LoadOrStore(strings.Clone(name), true); !busy {
+			req.Topics = append(req.Topics, b.newTopic(strings.Clone(name)))
 		}
-		return failed
 	}
-	for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
-		switch code := wire.Code(t.ErrorCode); code {
-		case wire.None, wire.TopicAlreadyExists:
-		case wire.InvalidTopicException, wire.PolicyViolation, wire.TopicAuthorizationFailed:
-			failed[t.Topic] = code
-		default:
-			failed[t.Topic] = wire.InvalidReplicationFactor
-			if code != wire.InvalidReplicationFactor {
-				failed[t.Topic] = wire.LeaderNotAvailable
+	if len(req.Topics) == 0 {
+		return
+	}
+	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
+	done := func() {
+		for _, t := range req.Topics {
+			b.creating.Delete(t.Topic)
+		}
+	}
+	started := b.Group.Go("auto create", func(ctx context.Context) {
+		defer done()
+		resp, err := b.Controller.Handle(ctx, rc, req)
+		if err != nil {
+			b.Logger.Warn("topics that were asked for could not be created", "err", err)
+			return
+		}
+		for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
+			if code := wire.Code(t.ErrorCode); code != wire.None && code != wire.TopicAlreadyExists {
+				b.Logger.Warn("a topic that was asked for could not be created", "topic", t.Topic, "error", code, "message", deref(t.ErrorMessage))
 			}
 		}
+	})
+	if !started {
+		done()
 	}
-	return failed
 }
 
 // metadata builds the answer from the present image.
-func (b *Broker) metadata(r *wire.Request, req *kmsg.MetadataRequest, failed map[string]wire.Code) *kmsg.MetadataResponse {
+func (b *Broker) metadata(r *wire.Request, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	img := b.Image()
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	resp.ClusterID = &b.ClusterID
@@ -125,14 +127,14 @@ func (b *Broker) metadata(r *wire.Request, req *kmsg.MetadataRequest, failed map
 		}
 		if !seen[key] {
 			seen[key] = true
-			resp.Topics = append(resp.Topics, b.askedTopic(r, req, img, &req.Topics[i], failed))
+			resp.Topics = append(resp.Topics, b.askedTopic(r, req, img, &req.Topics[i]))
 		}
 	}
 	return resp
 }
 
 // askedTopic answers for one topic that was asked for by name or id.
-func (b *Broker) askedTopic(r *wire.Request, req *kmsg.MetadataRequest, img *image.Image, asked *kmsg.MetadataRequestTopic, failed map[string]wire.Code) kmsg.MetadataResponseTopic {
+func (b *Broker) askedTopic(r *wire.Request, req *kmsg.MetadataRequest, img *image.Image, asked *kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
 	none := func(code wire.Code) kmsg.MetadataResponseTopic {
 		t := kmsg.NewMetadataResponseTopic()
 		t.ErrorCode, t.Topic, t.TopicID = int16(code), asked.Topic, asked.TopicID
@@ -164,9 +166,6 @@ func (b *Broker) askedTopic(r *wire.Request, req *kmsg.MetadataRequest, img *ima
 	}
 	if t := img.TopicByName(name); t != nil {
 		return b.topicMetadata(r, req, img, t)
-	}
-	if code, ok := failed[name]; ok {
-		return none(code)
 	}
 	if checkTopicName(name) != nil {
 		return none(wire.InvalidTopicException)

@@ -8,6 +8,7 @@ package handler
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,6 +67,8 @@ type Deps struct {
 type Broker struct {
 	Deps
 	sessions *fetchSessions
+	// creating has the names of the topics that are being created because they were asked for.
+	creating sync.Map
 	// creatingOffsets is set while the creation of __consumer_offsets is under way.
 	creatingOffsets atomic.Bool
 	stopping        chan struct{} // closed by Stop
