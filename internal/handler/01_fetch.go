@@ -28,7 +28,7 @@ func (b *Broker) handleFetch(r *wire.Request) {
 	if r.Version >= 15 {
 		replicaID = req.ReplicaState.ID
 	}
-	f := &fetch{b: b, r: r, req: req, usesIDs: r.Version >= 13}
+	f := &fetch{b: b, r: r, req: req, usesIDs: r.Version >= 13, follower: replicaID >= 0}
 	if replicaID >= 0 && !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
 		f.fail(wire.ClusterAuthorizationFailed)
 		return
@@ -47,6 +47,8 @@ type fetch struct {
 	r       *wire.Request
 	req     *kmsg.FetchRequest
 	usesIDs bool
+	// follower: the request claims to be a replica's. There are none while a cluster has one broker.
+	follower bool
 
 	session *fetchSession // nil: none
 	full    bool          // a full fetch: every partition is answered
@@ -141,6 +143,8 @@ func (f *fetch) resolve() {
 		switch {
 		case name != "" && !f.b.allowed(f.r, authz.Read, authz.Topic, name):
 			f.codes[i] = wire.TopicAuthorizationFailed
+		case code == wire.None && f.follower:
+			f.codes[i] = wire.NotLeaderOrFollower
 		case code != wire.None:
 			f.codes[i] = f.b.knownElsewhere(name, it.key.id, it.key.index, code)
 		default:
@@ -221,6 +225,7 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 		HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReadReplica: -1,
 	}
 	if f.codes[i] != wire.None {
+		out.AbortedTransactions = []wire.AbortedTransaction{}
 		return out
 	}
 	s := &f.specs[i]
@@ -231,6 +236,9 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 	out.Records = res.Range
 	if committedOnly {
 		out.AbortedTransactions = res.Aborted
+	}
+	if res.Code != wire.None {
+		out.AbortedTransactions = []wire.AbortedTransaction{}
 	}
 	if res.Code == wire.NotLeaderOrFollower || res.Code == wire.FencedLeaderEpoch {
 		h := s.Replica.Hint()

@@ -21,25 +21,42 @@ func (b *Broker) handleListOffsets(r *wire.Request) {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, len(req.Topics))
 	for ti := range req.Topics {
-		t := &req.Topics[ti]
-		rt := &resp.Topics[ti]
-		rt.Topic = t.Topic
-		rt.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, len(t.Partitions))
-		allowed := b.allowed(r, authz.Describe, authz.Topic, t.Topic)
-		for pi := range t.Partitions {
-			rp := &rt.Partitions[pi]
-			rp.Default()
-			rp.Partition = t.Partitions[pi].Partition
-			err := error(wire.TopicAuthorizationFailed)
-			if allowed {
-				err = b.listOffset(r, req, t.Topic, &t.Partitions[pi], rp)
-			}
-			if err != nil {
-				rp.ErrorCode, rp.Offset, rp.Timestamp, rp.LeaderEpoch = int16(wire.CodeOf(err)), -1, -1, -1
-			}
-		}
+		resp.Topics[ti].Topic = req.Topics[ti].Topic
+		resp.Topics[ti].Partitions = b.listTopicOffsets(r, req, &req.Topics[ti])
 	}
 	r.Reply(resp)
+}
+
+// listTopicOffsets answers for one topic. A partition that stands in the request twice is refused, once.
+func (b *Broker) listTopicOffsets(r *wire.Request, req *kmsg.ListOffsetsRequest, t *kmsg.ListOffsetsRequestTopic) []kmsg.ListOffsetsResponseTopicPartition {
+	allowed := b.allowed(r, authz.Describe, authz.Topic, t.Topic)
+	times := make(map[int32]int, len(t.Partitions))
+	for i := range t.Partitions {
+		times[t.Partitions[i].Partition]++
+	}
+	out := make([]kmsg.ListOffsetsResponseTopicPartition, 0, len(times))
+	for i := range t.Partitions {
+		p := &t.Partitions[i]
+		n := times[p.Partition]
+		if n == 0 {
+			continue // it was answered
+		}
+		times[p.Partition] = 0
+		rp := kmsg.NewListOffsetsResponseTopicPartition()
+		rp.Partition = p.Partition
+		err := error(wire.TopicAuthorizationFailed)
+		switch {
+		case n > 1:
+			err = wire.InvalidRequest
+		case allowed:
+			err = b.listOffset(r, req, t.Topic, p, &rp)
+		}
+		if err != nil {
+			rp.ErrorCode, rp.Offset, rp.Timestamp, rp.LeaderEpoch = int16(wire.CodeOf(err)), -1, -1, -1
+		}
+		out = append(out, rp)
+	}
+	return out
 }
 
 func (b *Broker) listOffset(r *wire.Request, req *kmsg.ListOffsetsRequest, topic string, p *kmsg.ListOffsetsRequestTopicPartition, out *kmsg.ListOffsetsResponseTopicPartition) error {

@@ -24,6 +24,12 @@ import (
 // as in Apache Kafka: the client asks again.
 func (b *Broker) handleMetadata(r *wire.Request) {
 	req := r.Body.(*kmsg.MetadataRequest)
+	if r.Version < 12 && slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.Topic == nil || t.TopicID != (wire.TopicID{}) }) {
+		resp := wire.ErrorResponse(req, wire.InvalidRequest, "").(*kmsg.MetadataResponse) // ids in requests came with version 12
+		resp.ErrorCode = 0
+		r.Reply(resp)
+		return
+	}
 	if missing := b.missingTopics(r, req); len(missing) > 0 {
 		b.autoCreate(r, missing)
 	}
@@ -120,8 +126,12 @@ func (b *Broker) metadata(r *wire.Request, req *kmsg.MetadataRequest) *kmsg.Meta
 		id   wire.TopicID
 	}
 	seen := make(map[asked]bool, len(req.Topics))
+	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != (wire.TopicID{}) })
 	for i := range req.Topics {
 		key := asked{id: req.Topics[i].TopicID}
+		if byID && key.id == (wire.TopicID{}) {
+			continue // a request by ids is not about names, as in Kafka
+		}
 		if name := req.Topics[i].Topic; name != nil {
 			key.name = *name
 		}
@@ -140,15 +150,10 @@ func (b *Broker) askedTopic(r *wire.Request, req *kmsg.MetadataRequest, img *ima
 		t.ErrorCode, t.Topic, t.TopicID = int16(code), asked.Topic, asked.TopicID
 		if asked.Topic != nil {
 			t.IsInternal = internalTopic(*asked.Topic)
-		} else if r.Version < 12 {
-			t.Topic = new(string)
 		}
 		return t
 	}
 	if asked.TopicID != (wire.TopicID{}) || asked.Topic == nil {
-		if r.Version < 12 {
-			return none(wire.InvalidRequest)
-		}
 		t := img.TopicByID(asked.TopicID)
 		if t == nil {
 			return none(wire.UnknownTopicId)

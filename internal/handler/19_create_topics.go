@@ -19,11 +19,11 @@ func (b *Broker) handleCreateTopics(r *wire.Request) {
 	for _, t := range req.Topics {
 		switch {
 		case t.Topic == metadataTopic:
-			refused = append(refused, refusedTopic(t.Topic, "Creation of internal topic "+metadataTopic+" is prohibited."))
+			refused = append(refused, refusedTopic(t.Topic, wire.InvalidRequest, "Creation of internal topic "+metadataTopic+" is prohibited."))
 		case anyTopic || b.allowed(r, authz.Create, authz.Topic, t.Topic):
 			kept = append(kept, t)
 		default:
-			refused = append(refused, refusedTopic(t.Topic, "Authorization failed."))
+			refused = append(refused, refusedTopic(t.Topic, wire.TopicAuthorizationFailed, "Authorization failed."))
 		}
 	}
 	req.Topics = kept
@@ -45,9 +45,9 @@ func (b *Broker) hideConfigs(r *wire.Request, t *kmsg.CreateTopicsResponseTopic)
 	t.NumPartitions, t.ReplicationFactor, t.Configs = -1, -1, nil
 }
 
-func refusedTopic(name, msg string) kmsg.CreateTopicsResponseTopic {
+func refusedTopic(name string, code wire.Code, msg string) kmsg.CreateTopicsResponseTopic {
 	t := kmsg.NewCreateTopicsResponseTopic()
-	t.Topic, t.ErrorCode, t.ErrorMessage = name, int16(wire.TopicAuthorizationFailed), &msg
-	t.NumPartitions, t.ReplicationFactor = -1, -1
+	t.Topic, t.ErrorCode, t.ErrorMessage = name, int16(code), &msg
+	t.NumPartitions, t.ReplicationFactor, t.Configs = -1, -1, []kmsg.CreateTopicsResponseTopicConfig{}
 	return t
 }

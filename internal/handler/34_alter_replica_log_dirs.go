@@ -49,7 +49,7 @@ func (b *Broker) moveReplica(topic string, partition int32, dir string, dirs map
 	rep, _, code := b.Replicas.Find(topic, wire.TopicID{}, partition, false)
 	switch {
 	case code != wire.None:
-		return wire.ReplicaNotAvailable
+		return b.knownElsewhere(topic, wire.TopicID{}, partition, code)
 	case rep.Log() == nil:
 		return wire.KafkaStorageError
 	}

@@ -26,13 +26,25 @@ func (b *Broker) handleDescribeProducers(r *wire.Request) {
 			}
 			if err != nil {
 				rp.ErrorCode = int16(wire.CodeOf(err))
-				rp.ErrorMessage = kmsg.StringPtr(message(err))
+				rp.ErrorMessage = producersMessage(err)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
 	r.Reply(resp)
+}
+
+// producersMessage is what Kafka says: a sentence for a partition that is not here, nothing else.
+func producersMessage(err error) *string {
+	switch text := message(err); {
+	case wire.CodeOf(err) == wire.UnknownTopicOrPartition:
+		return kmsg.StringPtr("This server does not host this topic-partition.")
+	case text == "":
+		return nil
+	default:
+		return &text
+	}
 }
 
 func (b *Broker) describeProducers(topic string, index int32, now int64, out *kmsg.DescribeProducersResponseTopicPartition) error {

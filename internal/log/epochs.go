@@ -47,7 +47,7 @@ func (c *epochCache) latest() int32 {
 func (c *epochCache) endOffset(epoch int32, logEnd int64) (int32, int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if epoch < 0 || len(c.ents) == 0 {
+	if epoch == -1 || len(c.ents) == 0 {
 		return -1, -1
 	}
 	last := c.ents[len(c.ents)-1]

@@ -16,7 +16,8 @@ func (l *Log) DeleteRecordsTo(offset int64) (int64, error) {
 		return l.start.Load(), fmt.Errorf("%s: records up to %d cannot be deleted, the high watermark is %d: %w",
 			l.tp, offset, l.hw.Load(), wire.OffsetOutOfRange)
 	}
-	return l.start.Load(), l.raiseStart(offset)
+	err := l.raiseStart(offset)
+	return l.start.Load(), err
 }
 
 // AdvanceLogStart raises the log start offset of a follower to its leader's.

@@ -49,10 +49,10 @@ func (r *Role) CheckLeader() error {
 	return nil
 }
 
-// CheckInSync is NOT_ENOUGH_REPLICAS if fewer replicas are in sync than an acks=all write needs. A topic that has
-// fewer replicas than min.insync.replicas is held to the setting all the same, as in Kafka.
+// CheckInSync is NOT_ENOUGH_REPLICAS if fewer replicas are in sync than an acks=all write needs. A partition with
+// fewer replicas than min.insync.replicas needs all it has, as in Kafka 4.
 func (r *Role) CheckInSync(minInSync int) error {
-	if len(r.ISR) < minInSync {
+	if len(r.ISR) < min(minInSync, len(r.Replicas)) {
 		return wire.NotEnoughReplicas
 	}
 	return nil

@@ -39,12 +39,16 @@ func TestHighWatermark(t *testing.T) {
 }
 
 func TestCheckInSync(t *testing.T) {
-	r := Role{ISR: []int32{1}}
+	r := Role{Replicas: []int32{1, 2, 3}, ISR: []int32{1}}
 	if err := r.CheckInSync(1); err != nil {
 		t.Error(err)
 	}
 	if err := r.CheckInSync(2); !errors.Is(err, wire.NotEnoughReplicas) {
 		t.Error(err)
+	}
+	alone := Role{Replicas: []int32{1}, ISR: []int32{1}}
+	if err := alone.CheckInSync(2); err != nil {
+		t.Error("a partition cannot have more replicas in sync than it has:", err)
 	}
 }
 

@@ -39,7 +39,13 @@ func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bo
 		return res
 	}
 	if s.LastFetchedEpoch >= 0 {
-		if res.Diverging = divergence(l, s); res.Diverging != nil {
+		var known bool
+		if res.Diverging, known = divergence(l, s); !known {
+			res.Code = wire.OffsetOutOfRange
+			s.Replica.stats.FetchFailed()
+			return res
+		}
+		if res.Diverging != nil {
 			res.HighWatermark, res.LastStableOffset, res.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
 			return res
 		}
@@ -50,13 +56,12 @@ func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bo
 	}
 	s.seen = readable(l, committedOnly)
 	info, err := l.Read(s.Offset, maxBytes, minOneBatch, bound)
-	res.ReadInfo = info
 	if err != nil {
 		res.Code = wire.CodeOf(err)
-		res.Range = nil
 		s.Replica.stats.FetchFailed()
-		res.HighWatermark, res.LastStableOffset, res.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
+		return res
 	}
+	res.ReadInfo = info
 	return res
 }
 
@@ -64,16 +69,17 @@ func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bo
 func (r *Replica) CountFetched(bytes int64) { r.stats.Fetched(bytes) }
 
 // divergence compares the epoch that the fetcher saw last with this log's history (KIP-595): if the fetcher's
-// end lies beyond what this log had in that epoch, the fetcher is told where to cut.
-func divergence(l *log.Log, s *FetchSpec) *wire.EpochEnd {
+// end lies beyond what this log had in that epoch, the fetcher is told where to cut. known is false for an epoch that
+// is later than any of this log.
+func divergence(l *log.Log, s *FetchSpec) (cut *wire.EpochEnd, known bool) {
 	epoch, end := l.EpochEndOffset(s.LastFetchedEpoch)
 	if epoch < 0 || end < 0 {
-		return nil
+		return nil, false
 	}
 	if epoch < s.LastFetchedEpoch || end < s.Offset {
-		return &wire.EpochEnd{Epoch: epoch, EndOffset: end}
+		return &wire.EpochEnd{Epoch: epoch, EndOffset: end}, true
 	}
-	return nil
+	return nil, true
 }
 
 // AwaitData parks a fetch until missing more bytes are committed to the partitions in specs, one of them changes

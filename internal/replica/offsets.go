@@ -83,7 +83,10 @@ func (m *Manager) DeleteRecords(r *Replica, offset int64) (int64, error) {
 	if offset < 0 {
 		return -1, wire.OffsetOutOfRange
 	}
-	return l.DeleteRecordsTo(offset)
+	if _, err := l.DeleteRecordsTo(offset); err != nil {
+		return -1, err
+	}
+	return l.LogStartOffset(), nil
 }
 
 // Producers lists the producers that a partition remembers.
