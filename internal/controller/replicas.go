@@ -231,9 +231,7 @@ func (c *Controller) electLeaders(_ RequestContext, req *kmsg.ElectLeadersReques
 			for i := range t.Partitions {
 				add(&out, t.Name, int32(i), true)
 			}
-			if len(out.Partitions) > 0 {
-				resp.Topics = append(resp.Topics, out)
-			}
+			resp.Topics = append(resp.Topics, out) // also without a partition in it, as Kafka does
 		}
 	}
 	for _, t := range req.Topics {

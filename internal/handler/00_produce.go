@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,9 @@ func (b *Broker) handleProduce(r *wire.Request) {
 	}
 	p.finish()
 }
+
+// adminClientID is the one client that may write to internal topics, as in Kafka.
+const adminClientID = "__admin_client"
 
 // refuseProduce answers every partition of the request with the same error.
 func (b *Broker) refuseProduce(r *wire.Request, code wire.Code) {
@@ -95,14 +99,23 @@ func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 		p.fail(ti, pi, p.b.knownElsewhere(name, t.ID, in.Index, code), "")
 		return
 	}
-	if _, err := record.CheckProduced(in.Records, p.r.Version); err != nil {
+	if internalTopic(name) && p.r.ClientID != adminClientID {
+		p.fail(ti, pi, wire.InvalidTopicException, "")
+		return
+	}
+	batch, err := record.CheckProduced(in.Records, p.r.Version)
+	if err != nil {
 		p.fail(ti, pi, wire.CodeOf(err), message(err))
+		return
+	}
+	if batch.IsTransactional() { // nobody would ever end the transaction, and its readers would wait for that
+		p.fail(ti, pi, errTransactions, "")
 		return
 	}
 	res, err := p.b.Replicas.Append(rep, in.Records, p.r.Produce.Acks)
 	out := &p.resp.Topics[ti].Partitions[pi]
 	if err != nil {
-		p.fail(ti, pi, wire.CodeOf(err), res.ErrorMessage)
+		p.fail(ti, pi, wire.CodeOf(err), strings.TrimSuffix(res.ErrorMessage, ": "+wire.CodeOf(err).Name()))
 		out.ErrorRecords = recordErrors(res.RecordErrors)
 		out.LogStartOffset = res.LogStartOffset
 		p.hint(ti, pi, rep)

@@ -22,13 +22,11 @@ func (b *Broker) handleDeleteRecords(r *wire.Request) {
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition, rp.LowWatermark = p.Partition, -1
 			err := error(wire.TopicAuthorizationFailed)
-			if allowed {
-				rep, name, code := b.Replicas.Find(t.Topic, wire.TopicID{}, p.Partition, false)
-				if code != wire.None {
-					err = b.knownElsewhere(name, wire.TopicID{}, p.Partition, code)
-				} else {
-					rp.LowWatermark, err = b.Replicas.DeleteRecords(rep, p.Offset)
-				}
+			switch {
+			case allowed && internalTopic(t.Topic): // coordinators read these from their start
+				err = wire.InvalidTopicException
+			case allowed:
+				rp.LowWatermark, err = b.deleteRecords(t.Topic, p.Partition, p.Offset)
 			}
 			if rp.ErrorCode = int16(wire.CodeOf(err)); err != nil {
 				rp.LowWatermark = -1
@@ -38,4 +36,12 @@ func (b *Broker) handleDeleteRecords(r *wire.Request) {
 		resp.Topics = append(resp.Topics, rt)
 	}
 	r.Reply(resp)
+}
+
+func (b *Broker) deleteRecords(topic string, partition int32, offset int64) (lowWatermark int64, err error) {
+	rep, name, code := b.Replicas.Find(topic, wire.TopicID{}, partition, false)
+	if code != wire.None {
+		return -1, b.knownElsewhere(name, wire.TopicID{}, partition, code)
+	}
+	return b.Replicas.DeleteRecords(rep, offset)
 }

@@ -24,6 +24,10 @@ func (b *Broker) handleDescribeTopicPartitions(r *wire.Request) {
 			return
 		}
 		i, found := slices.BinarySearch(names, c.Topic)
+		if !found && len(req.Topics) > 0 {
+			r.Reply(wire.ErrorResponse(req, wire.InvalidRequest, ""))
+			return
+		}
 		if names = names[i:]; found {
 			from = c.Partition
 		}

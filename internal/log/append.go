@@ -210,9 +210,7 @@ func (l *Log) findDuplicate(sc *appendScratch, opt AppendOptions, info *AppendIn
 			info.BaseOffset, info.LastOffset = kept.firstOffset(), kept.lastOffset
 			info.LogStartOffset = l.start.Load()
 			info.MaxTimestamp = kept.timestamp
-			if info.AppendTimeMs >= 0 {
-				info.AppendTimeMs = kept.timestamp
-			}
+			info.AppendTimeMs = kept.timestamp // also with CreateTime, as in Kafka
 			return true, nil
 		}
 	}

@@ -68,7 +68,7 @@ type AppendInfo struct {
 	// Duplicate. BaseOffset is -1 if nothing was appended.
 	BaseOffset, LastOffset int64
 	LogStartOffset         int64
-	// AppendTimeMs is the append time with LogAppendTime, else -1.
+	// AppendTimeMs is the append time with LogAppendTime, that of the first append for a Duplicate, else -1.
 	AppendTimeMs int64
 	// Duplicate says that an idempotent producer sent the batch before and nothing was written.
 	Duplicate bool

@@ -119,6 +119,7 @@ func (n *Node) openMetadata(bootstrap controller.Bootstrap) error {
 	var err error
 	n.quorum, err = quorum.Open(quorum.Config{
 		FS: n.opts.FS, Dir: cfg.Node().MetadataDir, NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Listener: n.controller,
+		Endpoints:    quorumEndpoints(cfg.Node().AdvertisedController),
 		SegmentBytes: cfg.Long("metadata.log.segment.bytes"), SegmentAge: cfg.Millis("metadata.log.segment.ms"),
 		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
 		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
@@ -227,6 +228,17 @@ func endpoints(ls []config.Listener) []image.Endpoint {
 	out := make([]image.Endpoint, 0, len(ls))
 	for _, l := range ls {
 		out = append(out, image.Endpoint{Name: l.Name, Host: l.Host, Port: uint16(l.Port), SecurityProtocol: securityProtocols[l.Protocol]})
+	}
+	return out
+}
+
+// quorumEndpoints are the controller listeners that others can be told: not one that was made up and has no port.
+func quorumEndpoints(ls []config.Listener) []quorum.Endpoint {
+	var out []quorum.Endpoint
+	for _, l := range ls {
+		if l.Port > 0 {
+			out = append(out, quorum.Endpoint{Name: l.Name, Host: l.Host, Port: uint16(l.Port)})
+		}
 	}
 	return out
 }

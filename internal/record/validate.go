@@ -2,6 +2,7 @@ package record
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/weir-stream/weir/internal/bufpool"
 	"github.com/weir-stream/weir/internal/wire"
@@ -129,8 +130,12 @@ func (i *Info) err() error {
 	if i.timestampRefused {
 		return fmt.Errorf("One or more records have been rejected due to invalid timestamp: %w", wire.InvalidTimestamp)
 	}
-	return fmt.Errorf("One or more records have been rejected due to %d record errors in total, the first: %s: %w",
-		i.Refused, i.RecordErrors[0].Message, wire.InvalidRecord)
+	var first []string
+	for _, e := range i.RecordErrors[:min(len(i.RecordErrors), 3)] {
+		first = append(first, fmt.Sprintf("RecordError(batchIndex=%d, message='%s')", e.BatchIndex, e.Message))
+	}
+	return fmt.Errorf("One or more records have been rejected due to %d record errors in total, and only showing the first three errors at most: [%s]: %w",
+		i.Refused, strings.Join(first, ", "), wire.InvalidRecord)
 }
 
 func invalid(format string, args ...any) error {

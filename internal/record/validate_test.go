@@ -147,7 +147,7 @@ func TestRecordErrors(t *testing.T) {
 	l.KeysRequired, l.Partition = true, "topic-0"
 	info, err := Validate(b, l)
 	if wire.CodeOf(err) != wire.InvalidRecord || len(info.RecordErrors) != 3 || info.RecordErrors[1].BatchIndex != 3 ||
-		info.RecordErrors[1].Message != "Compacted topic cannot accept message without key in topic partition topic-0." {
+		info.RecordErrors[1].Message != "Compacted topic cannot accept message without key in topic partition topic-0" {
 		t.Errorf("null keys: %v %+v", err, info)
 	}
 	l = Limits{FromClient: true, NowMs: 1002, BeforeMaxMs: 1, AfterMaxMs: 1}

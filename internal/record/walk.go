@@ -66,7 +66,7 @@ func (w *walk) judge(ts int64, nullKey bool) {
 	switch {
 	case nullKey && w.limits.KeysRequired:
 		w.info.refuse(w.index, false, func() string {
-			return "Compacted topic cannot accept message without key in topic partition " + w.limits.Partition + "."
+			return "Compacted topic cannot accept message without key in topic partition " + w.limits.Partition
 		})
 	case w.checkTime && ts != NoTimestamp:
 		if ts < w.lowest || ts > w.highest {
