@@ -61,7 +61,7 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { _ = n.logs.Abandon() }) // the start has failed for another reason already
-	n.replicas = replica.New(replica.Config{NodeID: n.id, Logs: n.logs, Fsync: cfg.String("weir.durability") == "fsync", Logger: n.room("replica"), Metrics: n.opts.Metrics})
+	n.replicas = replica.New(replica.Config{NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
 	if err := n.openMetadata(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}); err != nil {
 		return nil, err

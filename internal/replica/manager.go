@@ -14,10 +14,8 @@ import (
 
 // Config is what a Manager needs.
 type Config struct {
-	NodeID int32
-	Logs   *log.Manager
-	// Fsync holds the high watermark back to what is durable (weir.durability=fsync).
-	Fsync   bool
+	NodeID  int32
+	Logs    *log.Manager
 	Logger  *slog.Logger
 	Metrics *telemetry.Registry
 }
@@ -27,7 +25,6 @@ type Config struct {
 type Manager struct {
 	nodeID int32
 	logs   *log.Manager
-	fsync  bool
 	logger *slog.Logger
 	topics *registry
 	stats  *telemetry.Registry
@@ -37,7 +34,7 @@ type Manager struct {
 
 // New returns a manager without replicas.
 func New(cfg Config) *Manager {
-	return &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, fsync: cfg.Fsync, logger: cfg.Logger, topics: newRegistry(), stats: cfg.Metrics}
+	return &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, logger: cfg.Logger, topics: newRegistry(), stats: cfg.Metrics}
 }
 
 // Change is news of one partition that this broker holds, or held, a replica of.
@@ -86,7 +83,7 @@ func (m *Manager) Apply(c Change) (elected, resigned bool, err error) {
 	}
 	if l != nil && role.Leads() {
 		end := l.LogEndOffset()
-		if m.fsync {
+		if l.SyncsBeforeAck() {
 			end = l.FlushedOffset()
 		}
 		m.advance(r, &role, l, end, 0)

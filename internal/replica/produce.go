@@ -37,23 +37,29 @@ func (m *Manager) append(r *Replica, batches []byte, acks int16, epoch partition
 		r.stats.Converted(int64(info.Records))
 	}
 	r.stats.Produced(int64(info.Records), int64(info.Bytes))
-	if !m.fsync { // else OnFlushed does it
+	if !l.SyncsBeforeAck() { // else OnFlushed does it
 		m.advance(r, role, l, l.LogEndOffset(), int64(info.Bytes))
 	}
 	return info, nil
 }
 
 // advance moves the high watermark up to what localEnd allows and wakes who waits for it. size is how many bytes
-// became readable by it, as far as the caller knows.
+// became readable by it, as far as the caller knows. Appends end in any order, so that an earlier end may come here
+// after a later one: it must not take the high watermark back.
 func (m *Manager) advance(r *Replica, role *partition.Role, l *log.Log, localEnd, size int64) {
+	r.advancing.Lock()
 	old := l.HighWatermark()
-	if hw := role.HighWatermark(old, localEnd); hw > old {
+	hw := role.HighWatermark(old, localEnd)
+	if hw > old {
 		l.SetHighWatermark(hw)
+	}
+	r.advancing.Unlock()
+	if hw > old {
 		r.waits.signal(size, false)
 	}
 }
 
-// OnFlushed is told by the log, under weir.durability=fsync, that more of it is durable: only that is committed,
+// OnFlushed is told by the log, under weir.durability=fsync or flush.messages=1, that more of it is durable: only that is committed,
 // so that no consumer sees what a power cut can take.
 func (m *Manager) OnFlushed(l *log.Log) {
 	tp := l.TopicPartition()
@@ -85,10 +91,13 @@ func (c *CommitSpec) Outcome() wire.Code { return wire.Code(c.code.Load()) }
 
 // Committed reports whether a write with these acks may be answered already.
 func (m *Manager) Committed(r *Replica, info log.AppendInfo, acks int16) bool {
-	if acks == 0 || (acks == 1 && !m.fsync) {
+	if acks == 0 {
 		return true
 	}
 	l := r.log.Load()
+	if acks == 1 && l != nil && !l.SyncsBeforeAck() {
+		return true
+	}
 	return l != nil && l.HighWatermark() > info.LastOffset
 }
 
@@ -96,6 +105,10 @@ func (m *Manager) Committed(r *Replica, info log.AppendInfo, acks int16) bool {
 // perhaps on an appender's goroutine: it must not block.
 func (m *Manager) AwaitCommit(specs []*CommitSpec, d time.Duration, end func()) {
 	w := &commitWait{specs: specs, watches: make([]watch, len(specs))}
+	for i, s := range specs {
+		w.watches[i].list = &s.Replica.waits
+		w.watches[i].wake = func(*watch, int64, bool) { w.check(s) }
+	}
 	w.left.Store(int32(len(specs)))
 	w.op = delayed.New(d, func(expired bool) {
 		for i := range w.watches {
@@ -109,8 +122,7 @@ func (m *Manager) AwaitCommit(specs []*CommitSpec, d time.Duration, end func()) 
 		end()
 	})
 	for i, s := range specs {
-		w.watches[i].wake = func(*watch, int64, bool) { w.check(s) }
-		s.Replica.waits.add(&w.watches[i])
+		w.watches[i].link()
 		w.check(s) // it may have been committed meanwhile
 	}
 	if w.op.Done() {

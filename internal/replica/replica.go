@@ -2,10 +2,12 @@
 // role that the cluster gave them, advances the high watermark, and lets requests wait for that.
 //
 // It knows no request format and no metadata image: handler calls it with plain values, node tells it of changes.
-// Locks: a replica's role and log are atomic pointers; its wait list has a lock of its own, held for list work only.
+// Locks: a replica's role and log are atomic pointers; its wait list has a lock of its own, held for list work only;
+// another makes each step of its high watermark one.
 package replica
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/weir-stream/weir/internal/log"
@@ -25,6 +27,7 @@ type Replica struct {
 	minInSync atomic.Int32
 	stats     *telemetry.Topic
 	waits     waitList
+	advancing sync.Mutex // makes one step of reading and raising the log's high watermark; held over no I/O
 }
 
 // Role returns the present role.

@@ -18,7 +18,7 @@ type waitList struct {
 
 // watch is one request's entry in one replica's list.
 type watch struct {
-	list       *waitList
+	list       *waitList // set before the request can end, since its end takes it off the list
 	prev, next *watch
 	linked     bool
 	// wake is called without any lock after the committed end has moved by size bytes, or with changed=true when
@@ -26,9 +26,10 @@ type watch struct {
 	wake func(w *watch, size int64, changed bool)
 }
 
-func (l *waitList) add(w *watch) {
+func (w *watch) link() {
+	l := w.list
 	l.mu.Lock()
-	w.list, w.next, w.linked = l, l.first, true
+	w.next, w.linked = l.first, true
 	if l.first != nil {
 		l.first.prev = w
 	}
@@ -39,9 +40,6 @@ func (l *waitList) add(w *watch) {
 
 func (w *watch) unlink() {
 	l := w.list
-	if l == nil {
-		return
-	}
 	l.mu.Lock()
 	if w.linked {
 		if w.prev != nil {
@@ -87,19 +85,21 @@ type Wait struct {
 // or the timer's.
 func park(rs []*Replica, missing int64, d time.Duration, end func(expired bool)) *Wait {
 	w := &Wait{watches: make([]watch, len(rs))}
-	w.missing.Store(missing)
-	w.op = delayed.New(d, func(expired bool) {
-		w.leave()
-		end(expired)
-	})
 	wake := func(_ *watch, size int64, changed bool) {
 		if changed || w.missing.Add(-size) <= 0 {
 			w.op.Complete()
 		}
 	}
 	for i, r := range rs {
-		w.watches[i].wake = wake
-		r.waits.add(&w.watches[i])
+		w.watches[i].list, w.watches[i].wake = &r.waits, wake
+	}
+	w.missing.Store(missing)
+	w.op = delayed.New(d, func(expired bool) {
+		w.leave()
+		end(expired)
+	})
+	for i := range w.watches {
+		w.watches[i].link()
 	}
 	if w.op.Done() {
 		w.leave() // ended while it was still being put on lists
