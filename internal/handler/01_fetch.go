@@ -225,7 +225,9 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 		HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReadReplica: -1,
 	}
 	if f.codes[i] != wire.None {
-		out.AbortedTransactions = []wire.AbortedTransaction{}
+		if !f.follower {
+			out.AbortedTransactions = []wire.AbortedTransaction{} // Kafka: null once a log was asked, else empty
+		}
 		return out
 	}
 	s := &f.specs[i]
@@ -236,9 +238,6 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 	out.Records = res.Range
 	if committedOnly {
 		out.AbortedTransactions = res.Aborted
-	}
-	if res.Code != wire.None {
-		out.AbortedTransactions = []wire.AbortedTransaction{}
 	}
 	if res.Code == wire.NotLeaderOrFollower || res.Code == wire.FencedLeaderEpoch {
 		h := s.Replica.Hint()
