@@ -38,6 +38,8 @@ const (
 	StepStartBroker StepKind = "start-broker"
 	// StepStopBroker stops the process of Args.Broker if it runs.
 	StepStopBroker StepKind = "stop-broker"
+	// StepKillBroker ends the process of Args.Broker at once if it runs.
+	StepKillBroker StepKind = "kill-broker"
 	// StepAwaitBrokers waits until Args.Brokers are registered and not fenced.
 	StepAwaitBrokers StepKind = "await-brokers"
 	// StepAwaitInSync waits until no partition lacks a replica in its ISR that one of Args.Brokers (or any, if empty) holds.
