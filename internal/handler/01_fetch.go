@@ -50,6 +50,9 @@ type fetch struct {
 	// follower: the request claims to be a replica's. There are none while a cluster has one broker.
 	follower bool
 
+	maxBytes int64 // that the answer may have
+	minBytes int64 // that it should have; never more than maxBytes, which would never come
+
 	session *fetchSession // nil: none
 	full    bool          // a full fetch: every partition is answered
 	epoch   int32         // the session epoch that the answer belongs to
@@ -158,16 +161,18 @@ func (f *fetch) resolve() {
 
 // run answers, or parks the request and answers later.
 func (f *fetch) run() {
+	f.maxBytes = int64(min(int(f.req.MaxBytes), f.b.Config().Int("fetch.max.bytes")))
+	f.minBytes = min(int64(f.req.MinBytes), f.maxBytes)
 	deadline := time.Now().Add(time.Duration(f.req.MaxWaitMillis) * time.Millisecond)
 	for {
 		resp, bytes, urgent := f.read()
 		left := time.Until(deadline)
-		if urgent || len(f.items) == 0 || bytes >= int64(f.req.MinBytes) || left <= 0 {
+		if urgent || len(f.items) == 0 || bytes >= f.minBytes || left <= 0 {
 			f.answer(resp)
 			return
 		}
 		release(resp)
-		if f.park(int64(f.req.MinBytes)-bytes, left) {
+		if f.park(f.minBytes-bytes, left) {
 			return
 		}
 	}
@@ -181,24 +186,31 @@ func (f *fetch) park(missing int64, left time.Duration) bool {
 	if w == nil {
 		return false
 	}
-	return f.b.Group.Go("parked fetch", func(ctx context.Context) {
+	end := func() {
+		w.Cancel()
+		resp, _, _ := f.read()
+		f.answer(resp)
+	}
+	started := f.b.Group.Go("parked fetch", func(ctx context.Context) {
 		select {
 		case <-ended:
 		case <-f.r.Done:
 		case <-f.b.stopping:
 		case <-ctx.Done():
 		}
-		w.Cancel()
-		resp, _, _ := f.read()
-		f.answer(resp)
+		end()
 	})
+	if !started { // the node stops
+		end()
+	}
+	return true
 }
 
 // read reads every partition in order until the answer is full. urgent is true if something has to be said now:
 // an error or a divergence.
 func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
 	f.sent = make([]int64, len(f.items))
-	left := int64(min(int(f.req.MaxBytes), f.b.Config().Int("fetch.max.bytes")))
+	left := f.maxBytes
 	resp = &wire.FetchResponse{Version: f.r.Version}
 	var topic *wire.FetchTopic
 	for i := range f.items {
