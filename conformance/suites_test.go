@@ -1,0 +1,239 @@
+//go:build conform
+
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A suite is the test suite of a client, taken from its module and run against
+// the broker. Only tests that speak to a broker are run: those that use one of
+// dials, directly or through others.
+type suite struct {
+	module, version string
+	packages        []string
+	dials           []string
+	skip            string // of the tests' names: what needs an API that Weir does not advertise
+	env             func(addr string) []string
+	edit            func(addr, text string) string
+	known           map[string]string // tests that fail on Apache Kafka as well, or why they fail
+	atLeast         int               // tests that must have passed
+}
+
+// unadvertised are tests of APIs that are not advertised: transactions, share
+// groups and the new group protocol.
+const unadvertised = `848|Share|Txn|Transaction|AddPartitionsToTxn|AddOffsetsToTxn|EndTxn|TxnOffset`
+
+var suites = map[string]suite{
+	"franz-go": {
+		module: "github.com/twmb/franz-go", version: "v1.22.2", packages: []string{"./pkg/kgo"},
+		dials: []string{"newTestClient", "tmpTopic", "tmpTopicPartitions", "adm", "getSeedBrokers", "tmpGroup", "testClientOpts", "newTestConsumer"},
+		skip:  unadvertised,
+		env: func(addr string) []string {
+			return []string{"KGO_SEEDS=" + addr, "KGO_TEST_RF=1", "KGO_TEST_RECORDS=" + suiteRecords(), "KGO_LOG_LEVEL=none"}
+		},
+		atLeast: 20,
+	},
+	"kafka-go": {
+		module: "github.com/segmentio/kafka-go", version: "v0.4.51", packages: []string{".", "./compress"},
+		dials: []string{"newLocalClient", "newLocalClientAndTopic", "newLocalClientWithTopic", "newClient", "DialLeader", "makeTopic", "createTopic", "newTestWriter",
+			"newTestKafkaWriter", "clientCreateTopic", "DialContext", "createConn", "NewReader", "newTestClient", "NewWriter", "LookupPartitions", "LookupPartition"},
+		skip: unadvertised + `|SASL|TLS|Resolver|Example|ACL|UserScram|ClientQuotas` +
+			// These dereference nil in the suite's own helper when a fetch comes back empty.
+			`|TestReaderConsumerGroup/(consumer_group_commits_on_close|verify_offset_committed)`,
+		env:  func(string) []string { return []string{"KAFKA_VERSION=3.9.0"} },
+		edit: elsewhere,
+		known: map[string]string{
+			"TestReaderReadLag": "counts on timing", "TestConn": "one of its cases expects an answer of Kafka 0.10",
+		},
+		atLeast: 100,
+	},
+}
+
+// suiteRecords is less than upstream's half a million; both are a matter of time.
+func suiteRecords() string {
+	if n := os.Getenv("WEIR_CONFORM_SUITE_RECORDS"); n != "" {
+		return n
+	}
+	return "20000"
+}
+
+// elsewhere replaces the address that kafka-go's tests have written into them.
+func elsewhere(addr, text string) string {
+	host, port, _ := strings.Cut(addr, ":")
+	return strings.NewReplacer(
+		`TCP("localhost")`, `TCP("`+addr+`")`, `"127.0.0.1", "9092"`, `"`+host+`", "`+port+`"`, "localhost:9092", addr, "127.0.0.1:9092", addr,
+		"Port: 9092", "Port: "+port, `Host: "localhost"`, `Host: "`+host+`"`, "b.Port != 9092", "b.Port != "+port, "broker.Port != 9092", "broker.Port != "+port,
+		`b.Host != "localhost"`, `b.Host != "`+host+`"`, "expected 9092", "expected "+port,
+	).Replace(text)
+}
+
+// TestSuites runs other clients' own tests.
+func TestSuites(t *testing.T) {
+	for name, s := range suites {
+		t.Run(name, func(t *testing.T) {
+			b := subject(t, map[string]string{"auto.create.topics.enable": "true", "message.max.bytes": "200000000", "group.initial.rebalance.delay.ms": "0"})
+			runSuite(t, s, b.Addr)
+			// Whatever the suite did, the broker still serves.
+			c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if err := c.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func runSuite(t *testing.T, s suite, addr string) {
+	t.Helper()
+	dir := s.sources(t, addr)
+	var tests []string
+	for _, pkg := range s.packages {
+		tests = append(tests, brokerTests(t, filepath.Join(dir, pkg), s.dials)...)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+	defer cancel()
+	args := append([]string{"test", "-mod=mod", "-json", "-count=1", "-p", "1", "-timeout", "7m", "-run", "^(" + strings.Join(tests, "|") + ")$", "-skip", s.skip}, s.packages...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), s.env(addr)...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, _ := cmd.Output() // its failures are read from the output
+	s.judge(t, out, errs.String())
+}
+
+// judge lists what failed.
+func (s suite) judge(t *testing.T, out []byte, errs string) {
+	t.Helper()
+	results, texts := map[string]string{}, map[string]string{}
+	sc := bufio.NewScanner(bytes.NewReader(out))
+	sc.Buffer(nil, 1<<26)
+	for sc.Scan() {
+		var e struct{ Action, Test, Output string }
+		if json.Unmarshal(sc.Bytes(), &e) != nil || e.Test == "" {
+			continue
+		}
+		switch e.Action {
+		case "run":
+			results[e.Test] = "never ended"
+		case "output":
+			texts[e.Test] += e.Output
+		case "pass", "fail", "skip":
+			results[e.Test] = e.Action
+		}
+	}
+	passed, skipped := 0, 0
+	for name, result := range results {
+		top, _, _ := strings.Cut(name, "/")
+		switch {
+		case result == "pass":
+			passed++
+		case result == "skip":
+			skipped++
+		case s.known[top] != "" || s.known[name] != "":
+			t.Logf("%s %s: %s", name, result, s.known[top]+s.known[name])
+		default:
+			t.Errorf("%s: %s\n%s", name, result, tail(texts[name], 1500))
+		}
+	}
+	t.Logf("%s: %d passed, %d skipped, %d in all", s.module, passed, skipped, len(results))
+	if passed < s.atLeast {
+		t.Errorf("only %d tests passed, want at least %d; the go command says: %s", passed, s.atLeast, tail(errs, 1500))
+	}
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// sources copies the module out of Go's read-only cache.
+func (s suite) sources(t *testing.T, addr string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "go.mod", "module suites\n")
+	cmd := exec.Command("go", "mod", "download", "-json", s.module+"@"+s.version)
+	cmd.Dir = dir
+	out, err := cmd.Output()
+	var m struct{ Dir string }
+	if err != nil || json.Unmarshal(out, &m) != nil {
+		t.Fatalf("go mod download: %v\n%s", err, out)
+	}
+	src := filepath.Join(dir, "src")
+	err = filepath.WalkDir(m.Dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(src, strings.TrimPrefix(path, m.Dir))
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if s.edit != nil && strings.HasSuffix(path, "_test.go") {
+			text = []byte(s.edit(addr, string(text)))
+		}
+		return os.WriteFile(to, text, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return src
+}
+
+var function = regexp.MustCompile(`(?ms)^func (?:\([^)]*\) )?(\w+)\((.*?)^}`)
+
+// brokerTests finds the tests of a package that reach a broker: their bodies
+// name one of dials, or a function whose body does.
+func brokerTests(t *testing.T, dir string, dials []string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies := map[string]string{}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range function.FindAllSubmatch(text, -1) {
+			bodies[string(m[1])] = string(m[2])
+		}
+	}
+	hit := slices.Clone(dials)
+	for more := true; more; {
+		more = false
+		any := regexp.MustCompile(`\b(` + strings.Join(hit, "|") + `)\(`)
+		for name, body := range bodies {
+			if !slices.Contains(hit, name) && any.MatchString(body) {
+				hit, more = append(hit, name), true
+			}
+		}
+	}
+	var tests []string
+	for _, name := range hit {
+		if _, here := bodies[name]; here && strings.HasPrefix(name, "Test") && name != "TestMain" {
+			tests = append(tests, name)
+		}
+	}
+	slices.Sort(tests)
+	return tests
+}
