@@ -24,25 +24,40 @@ func (n *Node) onlineDirectories() [][16]byte {
 // get other leaders. A node without a working directory, or without the one with its metadata, cannot go on.
 func (n *Node) directoryFailed(d log.DirState, err error) {
 	n.logger.Error("log directory is offline; its partitions are not served", "dir", d.Path, "err", err)
-	if n.replicas != nil {
-		n.replicas.DirectoryFailed(d.ID)
+	if !n.assembled.Load() {
+		return // join looks at all directories
 	}
-	var offline [][16]byte
-	online := 0
-	for _, s := range n.logs.Dirs() {
-		if s.Online {
-			online++
-		} else {
-			offline = append(offline, s.ID)
+	n.replicas.DirectoryFailed(d.ID)
+	if err := n.tellOffline(); err != nil {
+		n.fail(err)
+	}
+}
+
+// tellOffline tells the controller which directories have failed. The error says that the node cannot go on with what
+// is left.
+func (n *Node) tellOffline() error {
+	offline := n.offlineDirectories()
+	if len(offline) == 0 {
+		return nil
+	}
+	for _, d := range n.logs.Dirs() {
+		if !d.Online && (len(offline) == len(n.logs.Dirs()) || d.Path == n.config.Load().Node().MetadataDir) {
+			return fmt.Errorf("log directory %s failed and the node cannot go on without it: %w", d.Path, d.Err)
 		}
 	}
-	if online == 0 || d.Path == n.config.Load().Node().MetadataDir {
-		n.fail(fmt.Errorf("log directory %s failed and the node cannot go on without it: %w", d.Path, err))
-		return
+	n.uplink.SetOffline(offline)
+	return nil
+}
+
+// offlineDirectories are the ids of the directories that have failed.
+func (n *Node) offlineDirectories() [][16]byte {
+	var ids [][16]byte
+	for _, d := range n.logs.Dirs() {
+		if !d.Online {
+			ids = append(ids, d.ID)
+		}
 	}
-	if u := n.uplink; u != nil {
-		u.SetOffline(offline)
-	}
+	return ids
 }
 
 // setAsideStrays renames the directories of partitions that the metadata gives to nobody here.
@@ -103,7 +118,7 @@ func (n *Node) noteAssignment(topic image.TopicID, index int32, name string) {
 func (n *Node) sendAssignments() {
 	n.assign.mu.Lock()
 	defer n.assign.mu.Unlock()
-	if n.assign.sending || len(n.assign.pending) == 0 || n.uplink == nil || n.uplink.Epoch() < 0 {
+	if n.assign.sending || len(n.assign.pending) == 0 || n.uplink.Epoch() < 0 {
 		return
 	}
 	batch := n.assign.pending

@@ -84,6 +84,7 @@ type Node struct {
 	ids           *uplink.ProducerIDs
 	metadataID    [16]byte // directory id of the metadata directory
 	assign        assignments
+	assembled     atomic.Bool // every room is there
 	failed        chan error
 
 	flags

@@ -25,9 +25,7 @@ func serverLimits(c *config.Set) server.Limits {
 
 // configChanged hands dynamic settings to the rooms that do not ask for them with each request.
 func (n *Node) configChanged(c *config.Set) {
-	if n.server != nil {
-		n.server.SetLimits(serverLimits(c))
-	}
+	n.server.SetLimits(serverLimits(c))
 	n.logs.SetMoveRate(float64(c.Long("replica.alter.log.dirs.io.max.bytes.per.second")))
 	n.logs.SetProducerExpirationMs(c.Long("producer.id.expiration.ms"))
 }

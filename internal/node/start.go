@@ -63,14 +63,18 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	undo = append(undo, func() { _ = n.logs.Abandon() }) // the start has failed for another reason already
 	n.replicas = replica.New(replica.Config{NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
-	if err := n.openMetadata(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}); err != nil {
-		return nil, err
-	}
-	undo = append(undo, func() { _ = n.quorum.Close() })
+	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
 	if err := n.listen(); err != nil {
 		return nil, err
 	}
 	undo = append([]func(){func() { n.server.Stop(0) }}, undo...)
+	n.connect()
+	// Everything that a published image touches is there now: the goroutines that publish may start.
+	n.assembled.Store(true)
+	if err := n.openMetadata(); err != nil {
+		return nil, err
+	}
+	undo = append(undo, func() { _ = n.quorum.Close() })
 	return n, n.join(ctx)
 }
 
@@ -109,13 +113,18 @@ func (n *Node) openLogs(ctx context.Context) error {
 	return n.logs.Load(ctx)
 }
 
-// openMetadata loads the metadata, which calls publish with all there is, and starts quorum and controller.
-func (n *Node) openMetadata(bootstrap controller.Bootstrap) error {
+// controllerConfig is what the controller has to know.
+func (n *Node) controllerConfig(bootstrap controller.Bootstrap) controller.Config {
 	cfg := n.config.Load()
-	n.controller = controller.New(controller.Config{
+	return controller.Config{
 		NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Settings: n.config.Load, OnImage: n.publish,
 		Endpoints: endpoints(cfg.Node().AdvertisedController), Bootstrap: bootstrap, Log: n.room("controller"),
-	})
+	}
+}
+
+// openMetadata loads the metadata, which calls publish with all there is, and starts quorum and controller.
+func (n *Node) openMetadata() error {
+	cfg := n.config.Load()
 	var err error
 	n.quorum, err = quorum.Open(quorum.Config{
 		FS: n.opts.FS, Dir: cfg.Node().MetadataDir, NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Listener: n.controller,
@@ -141,16 +150,12 @@ func (n *Node) listen() error {
 		n.clientMetrics = clientmetrics.New(clientmetrics.Options{
 			MaxInstances: cfg.Int("weir.client.telemetry.max.instances"), MaxBytes: cfg.Int("telemetry.max.bytes"),
 		}, n.opts.Metrics)
-		for _, name := range n.image.Load().ConfigNames(image.ClientMetricsConfig) {
-			n.clientMetrics.Update(name, n.image.Load().Config(image.ClientMetricsConfig, name))
-		}
 	}
 	n.handlers = handler.New(handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
 		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: authz.AllowAll{}, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
 	})
-	n.register()
 	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: newObserver(n.opts.Metrics)}
 	for _, l := range cfg.Node().Listeners {
 		routes := n.handlers.Routes()
@@ -170,8 +175,8 @@ func (n *Node) listen() error {
 	return n.server.Listen()
 }
 
-// join makes the broker a member of the cluster and opens the doors.
-func (n *Node) join(ctx context.Context) error {
+// connect makes the broker's half of the controller protocol.
+func (n *Node) connect() {
 	cfg := n.config.Load()
 	var rack *string
 	if r := cfg.Node().Rack; r != "" {
@@ -184,10 +189,18 @@ func (n *Node) join(ctx context.Context) error {
 		Offset: func() int64 { return n.image.Load().Offset() }, Log: n.room("uplink"),
 	})
 	n.ids = uplink.NewProducerIDs(n.uplink)
+}
+
+// join makes the broker a member of the cluster and opens the doors.
+func (n *Node) join(ctx context.Context) error {
+	n.register()
 	if err := n.controller.WaitActive(ctx); err != nil {
 		return err
 	}
 	if _, err := n.uplink.Register(ctx); err != nil {
+		return err
+	}
+	if err := n.tellOffline(); err != nil {
 		return err
 	}
 	n.setAsideStrays()
