@@ -121,7 +121,9 @@ type explanation struct {
 	used    bool
 }
 
-// ReadExplained reads the table. A * in a pattern stands for anything.
+// ReadExplained reads the table. A pattern is held against "where: reference ->
+// subject", or against "where" alone when it has no arrow; a * stands for
+// anything.
 func ReadExplained(r io.Reader) (*Explained, error) {
 	var e Explained
 	sc := bufio.NewScanner(r)
@@ -138,7 +140,7 @@ func ReadExplained(r io.Reader) (*Explained, error) {
 		if len(reason) < 10 {
 			return nil, fmt.Errorf("%q: a difference needs a reason", pattern)
 		}
-		expr := "^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$"
+		expr := "(?s)^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$"
 		e.rows = append(e.rows, explanation{pattern: pattern, match: regexp.MustCompile(expr), reason: reason})
 	}
 	return &e, sc.Err()
@@ -147,7 +149,11 @@ func ReadExplained(r io.Reader) (*Explained, error) {
 // Reason is why a difference is as it should be; "" if nobody has explained it.
 func (e *Explained) Reason(d Difference) string {
 	for i := range e.rows {
-		if e.rows[i].match.MatchString(d.Where) {
+		text := d.Where
+		if strings.Contains(e.rows[i].pattern, " -> ") {
+			text += ": " + d.Reference + " -> " + d.Subject
+		}
+		if e.rows[i].match.MatchString(text) {
 			e.rows[i].used = true
 			return e.rows[i].reason
 		}
