@@ -187,7 +187,7 @@ func namedInCode(t *testing.T) map[string]bool {
 		}
 		name := d.Name()
 		inConfig := strings.HasPrefix(path, "../config/")
-		if d.IsDir() && (name == "testkit" || name == "kafkadist" || name == "controlplane") {
+		if d.IsDir() && (name == "testkit" || name == "kafkadist" || name == "controlplane" || name == "admin") {
 			return fs.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || inConfig && !slices.Contains(own, name) ||
