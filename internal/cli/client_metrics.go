@@ -19,6 +19,7 @@ type clientMetrics struct {
 	start time.Time
 
 	mu                                    sync.Mutex
+	written                               sync.Cond // records has grown
 	connections, created, closed          int64
 	requests, sent, received              int64
 	latency, highest                      time.Duration
@@ -27,7 +28,9 @@ type clientMetrics struct {
 }
 
 func newClientMetrics(role, clientID string) *clientMetrics {
-	return &clientMetrics{group: role, tags: "{client-id=" + clientID + "}", start: time.Now()}
+	m := &clientMetrics{group: role, tags: "{client-id=" + clientID + "}", start: time.Now()}
+	m.written.L = &m.mu
+	return m
 }
 
 // OnBrokerConnect implements kgo.HookBrokerConnect.
@@ -67,6 +70,16 @@ func (m *clientMetrics) OnProduceBatchWritten(_ kgo.BrokerMetadata, _ string, _ 
 	m.records += int64(b.NumRecords)
 	m.plain += int64(b.UncompressedBytes)
 	m.compressed += int64(b.CompressedBytes)
+	m.written.Broadcast()
+}
+
+// awaitWritten waits until so many records are counted: kgo tells of batches after it has acknowledged them.
+func (m *clientMetrics) awaitWritten(records int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.records < records {
+		m.written.Wait()
+	}
 }
 
 // OnFetchBatchRead implements kgo.HookFetchBatchRead.

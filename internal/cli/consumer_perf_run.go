@@ -79,7 +79,12 @@ func (r *consumerPerf) client(metrics *clientMetrics) (*kgo.Client, error) {
 	}
 	opts = append(opts, kgo.ConsumeTopics(r.topic), kgo.DisableFetchCRCValidation(), kgo.WithPools(&fetchPool{}),
 		kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { r.joins.end() }),
-		kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) { r.joins.begin() }))
+		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, _ map[string][]int32) {
+			if err := cl.CommitMarkedOffsets(ctx); err != nil { // nothing, unless enable.auto.commit; also when the client leaves
+				fmt.Fprintf(r.env.Stderr, "The positions are not committed: %v\n", err)
+			}
+			r.joins.begin()
+		}))
 	if r.regex {
 		opts = append(opts, kgo.ConsumeRegex())
 	}

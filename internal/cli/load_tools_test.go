@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -64,10 +65,13 @@ func TestLoadTools(t *testing.T) {
 Metric Name +Value
 .*producer-metrics:record-send-total:\{client-id=perf-producer-client\} +: 2000\.000`)
 	const number = `-?[0-9.]+`
-	matches(runTool(t, newConsumerPerfTool, "", append(server, "--topic", "perf", "--num-records", "2000")...), 0,
+	matches(runTool(t, newConsumerPerfTool, "", append(server, "--topic", "perf", "--num-records", "2000", "--group", "g")...), 0,
 		`^start\.time, end\.time, data\.consumed\.in\.MB, MB\.sec, data\.consumed\.in\.nMsg, nMsg\.sec, rebalance\.time\.ms, fetch\.time\.ms, fetch\.MB\.sec, fetch\.nMsg\.sec
 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3}, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3}, 0\.1907, `+number+`, 2000, `+number+`, \d+, \d+, `+number+`, `+number+`
 $`)
+	if at := committed(t, broker, "g", "perf"); at != 2000 {
+		t.Errorf("the consumer left its group at %d", at)
+	}
 	matches(runTool(t, newConsumerPerfTool, "", append(server, "--include", "pe.f", "--messages", "3000", "--timeout", "500", "--hide-header",
 		"--show-detailed-stats", "--reporting-interval", "1", "--date-format", "HH")...), 0,
 		`(?s)^Warning: --messages is deprecated\. Use --num-records instead\.\n(\d\d, 0, .*\n)?WARNING: Exiting before consuming the expected number of records: timeout \(500 ms\) exceeded\.`)
@@ -128,6 +132,30 @@ func TestVerifiableTools(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || r.exit != 0 {
 		t.Errorf("consumer, exit %d (-want +got):\n%s", r.exit, diff)
 	}
+	if r := runTool(t, newVerifiableConsumer, "", append(server, "--group-id", "auto", "--max-messages", "1", "--enable-autocommit")...); r.exit != 0 {
+		t.Error(r)
+	}
+	if at := committed(t, broker, "auto", "verif"); at != 3 { // all of what was polled
+		t.Errorf("--enable-autocommit left the group at %d", at)
+	}
+}
+
+// committed is the sum of the group's offsets in the topic.
+func committed(t *testing.T, broker, group, topic string) (sum int64) {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(broker))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	offsets, err := kadm.NewClient(cl).FetchOffsets(t.Context(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range offsets[topic] {
+		sum += o.At
+	}
+	return sum
 }
 
 func TestPerfToolsRefuse(t *testing.T) {

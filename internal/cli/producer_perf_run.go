@@ -31,6 +31,7 @@ type producerPerf struct {
 	metrics     bool
 	transaction time.Duration // 0: no transactions
 
+	acked  int64
 	all    *perf.Latencies
 	steady *perf.Latencies // of the records after the warm-up; nil before
 	pool   sync.Pool       // of *kgo.Record
@@ -67,6 +68,7 @@ func (r *producerPerf) run(ctx context.Context) error {
 		r.steady.PrintTotal()
 	}
 	if metrics != nil {
+		metrics.awaitWritten(r.acked)
 		metrics.print(r.env.Stdout)
 	}
 	return nil
@@ -129,6 +131,7 @@ func (r *producerPerf) count(record *kgo.Record, err error, steady *perf.Latenci
 		fmt.Fprintln(r.env.Stderr, client.Java(javaError(err)))
 		return
 	}
+	r.acked++
 	now := time.Now()
 	latencyMs, bytes := now.UnixMilli()-record.Timestamp.UnixMilli(), len(record.Value)
 	r.all.Record(latencyMs, bytes, now)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -68,7 +69,10 @@ func (t *verifiableConsumer) Run(ctx context.Context, env Env) error {
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
 			run.printPartitions("partitions_assigned", p)
 		}),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, p map[string][]int32) {
+		kgo.OnPartitionsRevoked(func(ctx context.Context, cl *kgo.Client, p map[string][]int32) {
+			if err := cl.CommitMarkedOffsets(ctx); err != nil { // nothing is marked without --enable-autocommit
+				fmt.Fprintf(env.Stderr, "The positions are not committed: %v\n", err)
+			}
 			run.printPartitions("partitions_revoked", p)
 		}))...)
 	if err != nil {
