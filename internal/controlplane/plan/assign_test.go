@@ -273,7 +273,7 @@ func checkNeed(t *rapid.T, before, after []spec.PartitionObservation, moves []sp
 			}
 		}
 	}
-	if to[0].Rack != "" {
+	if len(to) == 0 || to[0].Rack != "" {
 		return // racks may cost moves and balance
 	}
 	replicas, _, _ := counts(after)
