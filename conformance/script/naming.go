@@ -127,6 +127,8 @@ func (n *naming) walk(out map[string]string, path, field string, v reflect.Value
 		out[path] = strconv.FormatBool(v.Bool())
 	case reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		out[path] = n.number(field, v.Int())
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		out[path] = n.number(field, int64(v.Uint()))
 	case reflect.Float64:
 		out[path] = strconv.FormatFloat(v.Float(), 'g', -1, 64)
 	default:
