@@ -1,0 +1,118 @@
+package apachekafka
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/weir-stream/weir/internal/controlplane/certs"
+	"github.com/weir-stream/weir/internal/controlplane/engine"
+	"github.com/weir-stream/weir/internal/controlplane/spec"
+)
+
+// Names of the listeners.
+const (
+	clients     = "CLIENTS"
+	brokers     = "BROKERS"
+	controllers = "CONTROLLERS"
+)
+
+const mechanism = "SCRAM-SHA-512"
+
+// Properties are the settings of a secured node: SCRAM over TLS for clients
+// and between brokers, certificates of both sides between controllers, and
+// nothing allowed to anybody but the service's own two accounts.
+//
+// The voters are a static list, so that a voter that lost its disk comes back
+// under its id without a change of the quorum.
+func (i *installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string]string, error) {
+	if !c.Secured {
+		return nil, fmt.Errorf("cluster %s: engine %s runs secured clusters only", c.Name, spec.EngineApacheKafka)
+	}
+	p := defaults(c)
+	maps.Copy(p, c.Settings)
+	maps.Copy(p, listeners(b))
+	maps.Copy(p, security(m))
+	p["node.id"] = strconv.Itoa(int(b.ID))
+	p["controller.quorum.voters"] = voters(c)
+	p["log.dirs"] = m.Layout.Data(b.ID)
+	if b.Rack != "" {
+		p["broker.rack"] = b.Rack
+	}
+	return p, nil
+}
+
+// defaults are what a user may set otherwise.
+func defaults(c *spec.Cluster) map[string]string {
+	n, inSync := spec.Replication(len(c.Brokers))
+	factor, minISR := strconv.Itoa(n), strconv.Itoa(inSync)
+	return map[string]string{
+		"num.partitions":                                   "3",
+		"default.replication.factor":                       factor,
+		"min.insync.replicas":                              minISR,
+		"offsets.topic.replication.factor":                 factor,
+		"transaction.state.log.replication.factor":         factor,
+		"transaction.state.log.min.isr":                    minISR,
+		"share.coordinator.state.topic.replication.factor": factor,
+		"share.coordinator.state.topic.min.isr":            minISR,
+		"auto.create.topics.enable":                        "false",
+		"group.initial.rebalance.delay.ms":                 "0",
+	}
+}
+
+func listeners(b spec.Broker) map[string]string {
+	roles := "broker"
+	listen := []string{clients + "://" + engine.Address(b.ClientPort), brokers + "://" + engine.Address(b.InternalPort)}
+	advertised := strings.Join(listen, ",")
+	if b.Controller {
+		roles = "broker,controller"
+		listen = append(listen, controllers+"://"+engine.Address(b.ControllerPort))
+		advertised = strings.Join(listen, ",")
+	}
+	return map[string]string{
+		"process.roles":                  roles,
+		"listeners":                      strings.Join(listen, ","),
+		"advertised.listeners":           advertised,
+		"inter.broker.listener.name":     brokers,
+		"controller.listener.names":      controllers,
+		"listener.security.protocol.map": clients + ":SASL_SSL," + brokers + ":SASL_SSL," + controllers + ":SSL",
+	}
+}
+
+func security(m engine.Materials) map[string]string {
+	controllersPrefix := "listener.name." + strings.ToLower(controllers) + "."
+	return map[string]string{
+		"ssl.keystore.type":       "PEM",
+		"ssl.keystore.location":   m.Cert.Keystore,
+		"ssl.truststore.type":     "PEM",
+		"ssl.truststore.location": m.Cert.Truststore,
+		"ssl.client.auth":         "none",
+		// Only nodes of the cluster hold a certificate of its authority; they
+		// all count as the account of the brokers.
+		controllersPrefix + "ssl.client.auth":             "required",
+		controllersPrefix + "ssl.principal.mapping.rules": "RULE:^CN=broker-[0-9]+$/" + certs.BrokerUser + "/",
+		"sasl.enabled.mechanisms":                         mechanism,
+		"sasl.mechanism.inter.broker.protocol":            mechanism,
+		jaasKey(clients):                                  "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+		jaasKey(brokers): fmt.Sprintf("org.apache.kafka.common.security.scram.ScramLoginModule required username=%q password=%q;",
+			certs.BrokerUser, m.Secrets.BrokerPassword),
+		"authorizer.class.name":          "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"allow.everyone.if.no.acl.found": "false",
+		"super.users":                    "User:" + certs.AdminUser + ";User:" + certs.BrokerUser,
+	}
+}
+
+func jaasKey(listener string) string {
+	return "listener.name." + strings.ToLower(listener) + "." + strings.ToLower(mechanism) + ".sasl.jaas.config"
+}
+
+func voters(c *spec.Cluster) string {
+	var out []string
+	for _, b := range c.Brokers {
+		if b.Controller {
+			out = append(out, fmt.Sprintf("%d@%s", b.ID, engine.Address(b.ControllerPort)))
+		}
+	}
+	return strings.Join(out, ",")
+}
