@@ -2,6 +2,7 @@ package log
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"sync/atomic"
 
@@ -15,10 +16,11 @@ type openFile struct {
 	refs  atomic.Int32
 	used  atomic.Bool // since the clock hand last came by
 	letGo func()      // release, bound once so that a read allocates no closure
+	fault func(error) // told of read errors that whoever sends a range sees
 }
 
-func newOpenFile(f vfs.File) *openFile {
-	o := &openFile{File: f}
+func newOpenFile(f vfs.File, fault func(error)) *openFile {
+	o := &openFile{File: f, fault: fault}
 	o.refs.Store(1)
 	o.letGo = o.release
 	return o
@@ -37,6 +39,17 @@ func (o *openFile) retain() bool {
 		}
 	}
 }
+
+// OSFile is the operating system's file, for sendfile; nil if the file system is not the operating system's.
+func (o *openFile) OSFile() *os.File {
+	if f, ok := o.File.(interface{ OSFile() *os.File }); ok {
+		return f.OSFile()
+	}
+	return nil
+}
+
+// ReadFailed is for whoever sends a range and finds that the disk does not give it up.
+func (o *openFile) ReadFailed(err error) { o.fault(err) }
 
 func (o *openFile) release() {
 	if o.refs.Add(-1) == 0 {
@@ -75,7 +88,7 @@ func (c *fileCache) acquire(s *segment) (*openFile, error) {
 			}
 			return nil, err
 		}
-		c.adopt(s, newOpenFile(f))
+		c.adopt(s, newOpenFile(f, s.log.ReportReadError))
 	}
 	return nil, errors.New("segment file is renamed all the time")
 }

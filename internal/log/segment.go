@@ -87,7 +87,7 @@ func (s *segment) create(preallocate int64) error {
 			return err
 		}
 	}
-	s.log.env.files.adopt(s, newOpenFile(f))
+	s.log.env.files.adopt(s, newOpenFile(f, s.log.ReportReadError))
 	return nil
 }
 

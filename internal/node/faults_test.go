@@ -191,3 +191,36 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("%d records after the disk has room again", len(got))
 	}
 }
+
+// A disk that does not give up what a consumer is sent takes its directory offline, as any other read error does.
+func TestReadFaultWhileSending(t *testing.T) {
+	var broken atomic.Bool
+	fs := vfs.Inject(vfs.NewMem(), func(op vfs.Op) error {
+		if broken.Load() && op.Kind == vfs.OpRead && strings.HasPrefix(op.Name, "/two/t-") {
+			return syscall.EIO
+		}
+		return nil
+	})
+	n := startOn(t, settings(t, "/one,/two"), fs)
+	defer n.Stop()
+	c := client(t, n, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	adm := kadm.NewClient(c)
+	if _, err := adm.CreateTopic(t.Context(), 2, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	for p := range int32(2) {
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Partition: p, Value: make([]byte, 1000)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	broken.Store(true)
+	reader := client(t, n, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			reader.PollFetches(ctx)
+		}
+	}()
+	await(t, "the directory is offline", func() bool { return len(n.offlineDirectories()) == 1 })
+}

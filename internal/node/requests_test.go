@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 	"time"
@@ -149,5 +150,26 @@ func TestPageBeginsWithATopicThatWasAskedFor(t *testing.T) {
 	req.Cursor.Topic = "other"
 	if bad := ask[*kmsg.DescribeTopicPartitionsResponse](t, c, 0, req); len(bad.Topics) != 1 || wire.Code(bad.Topics[0].ErrorCode) != wire.InvalidRequest {
 		t.Errorf("cursor of another topic: %+v", bad)
+	}
+}
+
+// A node that was told to forget itself is still there: it comes back with all its partitions.
+func TestUnregisteredBrokerComesBack(t *testing.T) {
+	n := start(t, settings(t, filepath.Join(t.TempDir(), "data"), "broker.heartbeat.interval.ms=50"))
+	defer n.Stop()
+	produce(t, client(t, n, kgo.AllowAutoTopicCreation()), "t", 0, 10)
+	req := kmsg.NewPtrUnregisterBrokerRequest()
+	req.BrokerID = 1
+	if code := wire.Code(ask[*kmsg.UnregisterBrokerResponse](t, raw(t, n), 0, req).ErrorCode); code != wire.None {
+		t.Fatal(code)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c := client(t, n, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err := c.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte("value 10")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if got := consume(t, c, 11); len(got) != 11 {
+		t.Errorf("%d records", len(got))
 	}
 }

@@ -144,16 +144,18 @@ func (s *sender) cut(cut *wire.Cut) error {
 	}
 	if least := s.c.srv.limits.Load().SendfileBytes; s.c.raw != nil && least >= 0 && cut.Range.Len >= least {
 		if f, ok := cut.Range.File.(osFiler); ok {
-			if err := s.flushChunk(true); err != nil {
-				return err
+			if file := f.OSFile(); file != nil {
+				if err := s.flushChunk(true); err != nil {
+					return err
+				}
+				return s.sendRange(file, cut.Range)
 			}
-			return s.sendRange(f.OSFile(), cut.Range)
 		}
 	}
 	return s.copyRange(cut.Range)
 }
 
-// osFiler is a file that the operating system knows.
+// osFiler is a file that the operating system knows; nil if this one is not.
 type osFiler interface{ OSFile() *os.File }
 
 // readFailer is a file that wants to know of read errors that it cannot see itself.
