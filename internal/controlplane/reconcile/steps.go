@@ -1,0 +1,291 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weir-stream/weir/internal/controlplane/plan"
+	"github.com/weir-stream/weir/internal/controlplane/spec"
+	"github.com/weir-stream/weir/internal/controlplane/store"
+)
+
+// steps is what each kind of step does. All may be done again.
+var steps = map[spec.StepKind]func(context.Context, *execution, spec.StepArgs) error{
+	spec.StepPrepareEngine: func(ctx context.Context, x *execution, _ spec.StepArgs) error {
+		return x.Files.Prepare(ctx, *x.cluster, func(line string) {
+			// A line of the log that cannot be written stops nothing: the
+			// journal write at the end of the step meets the same fault.
+			_ = x.save(ctx, func(o *spec.Operation) { o.Say(x.now(), "%s", line) })
+		})
+	},
+	spec.StepDeclareBrokers: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.alter(ctx, func(c *spec.Cluster) { *c = c.WithBrokers(a.Add...) })
+	},
+	spec.StepProvision: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.withBroker(a.Broker, func(b spec.Broker) error { return x.Files.Provision(ctx, *x.cluster, b) })
+	},
+	spec.StepStartBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.withBroker(a.Broker, func(b spec.Broker) error { return x.Processes.Start(ctx, *x.cluster, b) })
+	},
+	spec.StepStopBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.Processes.Stop(ctx, *x.cluster, a.Broker)
+	},
+	spec.StepKillBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.Processes.Kill(ctx, *x.cluster, a.Broker)
+	},
+	spec.StepWipe: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.Files.Wipe(ctx, *x.cluster, a.Broker)
+	},
+	spec.StepElectLeaders: func(ctx context.Context, x *execution, _ spec.StepArgs) error {
+		return x.Kafka.ElectLeaders(ctx, *x.cluster)
+	},
+	spec.StepUnregister: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.Kafka.Unregister(ctx, *x.cluster, a.Broker)
+	},
+	spec.StepForgetBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		if err := x.Files.Remove(ctx, *x.cluster, a.Broker); err != nil {
+			return err
+		}
+		return x.alter(ctx, func(c *spec.Cluster) { *c = c.WithoutBroker(a.Broker) })
+	},
+	spec.StepRemoveCluster: func(ctx context.Context, x *execution, _ spec.StepArgs) error {
+		if x.cluster.Name == "" { // gone already
+			return nil
+		}
+		if err := x.Files.Remove(ctx, *x.cluster, 0); err != nil {
+			return err
+		}
+		c, err := store.Clusters.Get(ctx, x.Store, x.cluster.ID)
+		if err == nil {
+			err = store.Clusters.Delete(ctx, x.Store, c)
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	},
+	spec.StepAwaitBrokers: awaitBrokers,
+	spec.StepAwaitInSync:  awaitInSync,
+	spec.StepCheckEmpty:   checkEmpty,
+	spec.StepReassign:     reassign,
+}
+
+// alter changes the stored desired state.
+func (x *execution) alter(ctx context.Context, change func(*spec.Cluster)) error {
+	c, err := store.Clusters.Change(ctx, x.Store, x.op.Cluster, func(c *spec.Cluster) error { change(c); return nil })
+	if err == nil {
+		x.cluster = c
+	}
+	return err
+}
+
+func (x *execution) withBroker(id int32, f func(spec.Broker) error) error {
+	b, ok := x.cluster.Broker(id)
+	if !ok {
+		return fmt.Errorf("broker %d is no part of %s any more", id, x.cluster.Name)
+	}
+	return f(b)
+}
+
+// until looks at the cluster again and again until look finds nothing left to
+// wait for. It gives up when what is left has not shrunk for the timeout.
+func (x *execution) until(ctx context.Context, a spec.StepArgs, look func(spec.Observation) (left int64, what string, err error)) error {
+	timeout := x.Timeout
+	if a.TimeoutSeconds > 0 {
+		timeout = time.Duration(a.TimeoutSeconds) * time.Second
+	}
+	if timeout <= 0 {
+		timeout = 5 * time.Minute
+	}
+	least, since := int64(-1), x.now()
+	for {
+		o, err := x.Kafka.Observe(ctx, *x.cluster)
+		if err != nil {
+			return err
+		}
+		left, what, err := look(o)
+		if err != nil || left == 0 {
+			return err
+		}
+		if least < 0 || left < least {
+			least, since = left, x.now()
+		}
+		if x.now().Sub(since) >= timeout {
+			return fmt.Errorf("nothing has got better for %s: %s", timeout, what)
+		}
+		if err := x.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func awaitBrokers(ctx context.Context, x *execution, a spec.StepArgs) error {
+	return x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
+		var missing []int32
+		for _, id := range a.Brokers {
+			if b, ok := o.Broker(id); !ok || !o.Reachable || !b.ProcessAlive || !b.Registered || b.Fenced {
+				missing = append(missing, id)
+			}
+		}
+		return int64(len(missing)), fmt.Sprintf("not serving: brokers %v (%s)", missing, o.Why), nil
+	})
+}
+
+func awaitInSync(ctx context.Context, x *execution, a spec.StepArgs) error {
+	return x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
+		if !o.Reachable {
+			return 1 << 40, "the cluster does not answer: " + o.Why, nil
+		}
+		var left int64
+		for i := range o.Partitions {
+			for _, id := range o.Partitions[i].Replicas {
+				if !slices.Contains(o.Partitions[i].ISR, id) && (len(a.Brokers) == 0 || slices.Contains(a.Brokers, id)) {
+					left++
+				}
+			}
+		}
+		_, err := x.progress(ctx, spec.Progress{Detail: fmt.Sprintf("%d replicas not in sync", left), SecondsLeft: -1})
+		return left, fmt.Sprintf("%d replicas are not in sync", left), err
+	})
+}
+
+func checkEmpty(ctx context.Context, x *execution, a spec.StepArgs) error {
+	o, err := x.Kafka.Observe(ctx, *x.cluster)
+	if err != nil {
+		return err
+	}
+	if !o.Reachable {
+		return fmt.Errorf("the cluster does not answer (%s): nobody knows whether broker %d is empty", o.Why, a.Broker)
+	}
+	for i := range o.Partitions {
+		if p := &o.Partitions[i]; slices.Contains(p.Replicas, a.Broker) {
+			return fmt.Errorf("broker %d still holds a replica of %s-%d: it is not removed; scale in again", a.Broker, p.Topic, p.Partition)
+		}
+	}
+	return nil
+}
+
+// reassign asks for the planned moves, and for more while a broker to drain
+// still holds anything (a topic made meanwhile), until all are done.
+func reassign(ctx context.Context, x *execution, a spec.StepArgs) error {
+	start, first := x.now(), int64(-1)
+	err := x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
+		if !o.Reachable {
+			return 1 << 62, "the cluster does not answer: " + o.Why, nil
+		}
+		moves, err := x.open(o, a)
+		if err != nil {
+			return 0, "", err
+		}
+		prog, left := reckon(o, a, moves)
+		if first < 0 {
+			first = prog.BytesDone
+		}
+		if gone := x.now().Sub(start).Seconds(); prog.BytesDone > first && gone > 0 {
+			prog.SecondsLeft = int(float64(prog.BytesTotal-prog.BytesDone) / (float64(prog.BytesDone-first) / gone))
+		}
+		cancel, err := x.progress(ctx, prog)
+		switch {
+		case err != nil:
+			return 0, "", err
+		case cancel:
+			return 0, "", x.cancelMoves(ctx, o, a)
+		}
+		if ask := slices.DeleteFunc(moves, func(m spec.Move) bool { return settled(o, m) }); len(ask) > 0 {
+			if err := x.Kafka.Reassign(ctx, *x.cluster, ask, a.ThrottleBytesPerSecond); err != nil {
+				return 0, "", err
+			}
+		}
+		return left, fmt.Sprintf("%d bytes or replicas still to be copied", left), nil
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(err, x.Kafka.Reassign(ctx, *x.cluster, nil, 0))
+}
+
+func find(o spec.Observation, m spec.Move) *spec.PartitionObservation {
+	for i := range o.Partitions {
+		if p := &o.Partitions[i]; p.Topic == m.Topic && p.Partition == m.Partition {
+			return p
+		}
+	}
+	return nil
+}
+
+// settled says whether a move needs no (more) asking for.
+func settled(o spec.Observation, m spec.Move) bool {
+	p := find(o, m)
+	return p == nil || slices.Equal(plan.Settled(p), m.To)
+}
+
+// open are the moves that are not done: planned ones, and what else lies on a
+// broker that must be empty.
+func (x *execution) open(o spec.Observation, a spec.StepArgs) ([]spec.Move, error) {
+	var out []spec.Move
+	planned := map[string]bool{}
+	for _, m := range a.Moves {
+		planned[fmt.Sprint(m.Topic, "/", m.Partition)] = true
+		if p := find(o, m); p != nil && (!slices.Equal(p.Replicas, m.To) || len(p.Adding)+len(p.Removing) > 0) {
+			out = append(out, m)
+		}
+	}
+	var rest []spec.PartitionObservation
+	for _, p := range o.Partitions {
+		if !planned[fmt.Sprint(p.Topic, "/", p.Partition)] && slices.ContainsFunc(p.Replicas, func(id int32) bool { return slices.Contains(a.Drain, id) }) {
+			rest = append(rest, p)
+		}
+	}
+	if len(rest) == 0 {
+		return out, nil
+	}
+	var targets []plan.Target
+	for _, b := range x.cluster.Brokers {
+		if !slices.Contains(a.Drain, b.ID) {
+			targets = append(targets, plan.Target{ID: b.ID, Rack: b.Rack})
+		}
+	}
+	more, err := plan.Assign(rest, targets)
+	for _, p := range rest { // those that are under way already
+		if len(p.Removing) > 0 && !slices.ContainsFunc(more, func(m spec.Move) bool { return m.Topic == p.Topic && m.Partition == p.Partition }) {
+			more = append(more, spec.Move{Topic: p.Topic, Partition: p.Partition, From: p.Replicas, To: plan.Settled(&p), Bytes: p.Bytes})
+		}
+	}
+	return append(out, more...), err
+}
+
+// reckon says how far the moves are; left is 0 only when all are done.
+func reckon(o spec.Observation, a spec.StepArgs, open []spec.Move) (p spec.Progress, left int64) {
+	todo := int64(0)
+	for i := range open {
+		todo += open[i].Bytes*int64(open[i].Copies()) + 1
+	}
+	for i := range a.Moves {
+		p.BytesTotal += a.Moves[i].Bytes * int64(a.Moves[i].Copies())
+	}
+	p.BytesDone = max(0, p.BytesTotal-max(0, todo-int64(len(open))))
+	p.Detail, p.SecondsLeft = fmt.Sprintf("%d partitions to go", len(open)), -1
+	return p, todo
+}
+
+// cancelMoves takes back what is under way; what is done stays.
+func (x *execution) cancelMoves(ctx context.Context, o spec.Observation, a spec.StepArgs) error {
+	var back []spec.Move
+	for i := range o.Partitions {
+		p := &o.Partitions[i]
+		ours := slices.ContainsFunc(a.Moves, func(m spec.Move) bool { return m.Topic == p.Topic && m.Partition == p.Partition }) ||
+			slices.ContainsFunc(p.Removing, func(id int32) bool { return slices.Contains(a.Drain, id) })
+		if ours && len(p.Adding)+len(p.Removing) > 0 {
+			back = append(back, spec.Move{Topic: p.Topic, Partition: p.Partition})
+		}
+	}
+	if len(back) > 0 {
+		if err := x.Kafka.Reassign(ctx, *x.cluster, back, 0); err != nil {
+			return err
+		}
+	}
+	return ErrCancelled
+}
