@@ -25,9 +25,10 @@ func Open(a Access) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Short times: a dead broker must cost a caller little.
+	// Short times: a dead broker must cost a caller little, and after a halted
+	// one there must be time left to ask another.
 	cl, err := kgo.NewClient(append(opts, kgo.ClientID("weir-service"), kgo.DialTimeout(2*time.Second),
-		kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(100*time.Millisecond))...)
+		kgo.RequestTimeoutOverhead(3*time.Second), kgo.RetryTimeout(10*time.Second), kgo.MetadataMinAge(100*time.Millisecond))...)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}

@@ -1,0 +1,169 @@
+// Package weir runs Weir's own broker as a cluster's engine: for now one
+// broker, in plain text on the loopback address. Each cluster keeps a copy of
+// the binary that it was made with, so that a new build changes no cluster.
+//
+// It starts no broker and speaks no Kafka protocol.
+package weir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"github.com/weir-stream/weir/internal/controlplane/certs"
+	"github.com/weir-stream/weir/internal/controlplane/engine"
+	"github.com/weir-stream/weir/internal/controlplane/spec"
+)
+
+// Engine is Weir.
+type Engine struct {
+	// Binary is what new clusters are made with; empty means this program.
+	Binary string
+	// Dir is the folder of engines; each cluster has one below it.
+	Dir string
+}
+
+// installation is one cluster's copy.
+type installation struct{ binary string }
+
+// Name is the engine's name in a cluster.
+func (*Engine) Name() string { return spec.EngineWeir }
+
+// Capabilities says what is missing still.
+func (*Engine) Capabilities() engine.Capabilities { return engine.Capabilities{MaxBrokers: 1} }
+
+// Prepare copies the binary for a cluster that has no copy yet.
+func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Writer) (engine.Installation, error) {
+	if err := check(c); err != nil {
+		return nil, err
+	}
+	pinned := filepath.Join(e.Dir, "weir-"+c.ID, "weir")
+	if _, err := os.Stat(pinned); err == nil {
+		return &installation{pinned}, nil
+	}
+	source := e.Binary
+	if source == "" {
+		var err error
+		if source, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("engine weir: %w", err)
+		}
+	}
+	fmt.Fprintf(progress, "keeping a copy of the broker for cluster %s\n", c.Name)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := copyProgram(source, pinned); err != nil {
+		return nil, fmt.Errorf("engine weir: copy %s: %w", source, err)
+	}
+	return &installation{pinned}, nil
+}
+
+// check refuses what the engine cannot do yet.
+func check(c *spec.Cluster) error {
+	if c.Secured {
+		return fmt.Errorf("cluster %s: engine weir cannot secure a cluster yet: choose engine %s, or none for a cluster that only this machine reaches", c.Name, spec.EngineApacheKafka)
+	}
+	if len(c.Brokers) > 1 {
+		return fmt.Errorf("cluster %s: engine weir runs one broker for now, not %d: choose engine %s", c.Name, len(c.Brokers), spec.EngineApacheKafka)
+	}
+	return nil
+}
+
+// copyProgram copies as a whole or not at all.
+func copyProgram(from, to string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.CreateTemp(filepath.Dir(to), "copying-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(out.Name()))
+		}
+	}()
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Chmod(0o700), out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	return os.Rename(out.Name(), to)
+}
+
+// Properties are the settings of a combined node in plain text.
+func (*installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string]string, error) {
+	if err := check(c); err != nil {
+		return nil, err
+	}
+	p := map[string]string{
+		"num.partitions":                           "3",
+		"default.replication.factor":               "1",
+		"offsets.topic.replication.factor":         "1",
+		"transaction.state.log.replication.factor": "1",
+		"transaction.state.log.min.isr":            "1",
+		"auto.create.topics.enable":                "false",
+		"group.initial.rebalance.delay.ms":         "0",
+	}
+	maps.Copy(p, c.Settings)
+	maps.Copy(p, map[string]string{
+		"node.id":                        strconv.Itoa(int(b.ID)),
+		"process.roles":                  "broker,controller",
+		"listeners":                      "PLAINTEXT://" + engine.Address(b.ClientPort) + ",CONTROLLER://" + engine.Address(b.ControllerPort),
+		"advertised.listeners":           "PLAINTEXT://" + engine.Address(b.ClientPort),
+		"controller.listener.names":      "CONTROLLER",
+		"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+		"inter.broker.listener.name":     "PLAINTEXT",
+		"controller.quorum.voters":       fmt.Sprintf("%d@%s", b.ID, engine.Address(b.ControllerPort)),
+		"log.dirs":                       m.Layout.Data(b.ID),
+		"weir.metrics.listeners":         engine.Address(b.MetricsPort),
+	})
+	if b.Rack != "" {
+		p["broker.rack"] = b.Rack
+	}
+	return p, nil
+}
+
+// Format writes the broker's settings and formats its storage.
+func (i *installation) Format(ctx context.Context, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
+	props, err := i.Properties(c, b, m)
+	if err == nil {
+		err = os.MkdirAll(m.Layout.Logs(b.ID), 0o700)
+	}
+	if err == nil {
+		err = certs.WritePrivate(m.Layout.Properties(b.ID), engine.FormatProperties(props))
+	}
+	if err != nil {
+		return fmt.Errorf("broker %d: %w", b.ID, err)
+	}
+	done, err := engine.Formatted(m.Layout.Data(b.ID), c.KafkaClusterID, b.ID)
+	if err != nil || done {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, i.binary, "kafka-storage", "format", "--cluster-id", c.KafkaClusterID, "--config", m.Layout.Properties(b.ID)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("format the storage of broker %d: %w: %s", b.ID, err, engine.LastLines(string(out), 5))
+	}
+	return nil
+}
+
+// Command is the cluster's own copy of the broker.
+func (i *installation) Command(_ *spec.Cluster, b spec.Broker, m engine.Materials) (engine.Command, error) {
+	dir := m.Layout.Broker(b.ID)
+	return engine.Command{
+		Path: i.binary,
+		Args: []string{"kafka-server-start", m.Layout.Properties(b.ID)},
+		Env:  []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LOG_DIR=" + m.Layout.Logs(b.ID), fmt.Sprintf("GOMEMLIMIT=%d", b.MemoryBytes)},
+		Dir:  dir,
+	}, nil
+}
