@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -58,10 +59,32 @@ func (b *Broker) Epoch() int64 { return b.epoch.Load() }
 
 // Register makes the broker known to the controller. It stays fenced until Unfence.
 func (b *Broker) Register(ctx context.Context) (epoch int64, err error) {
+	return b.register(ctx, b.cfg.PreviousEpoch, b.cfg.Directories)
+}
+
+// registerAgain comes back after somebody had the controller forget this broker (UnregisterBroker), though it runs: it
+// has lost nothing, so the registration that was is one that ended cleanly. The heartbeats that follow unfence it. If
+// another process has taken its place, the controller refuses it for as long as that one lives.
+func (b *Broker) registerAgain(ctx context.Context) {
+	offline := *b.offline.Load()
+	online := slices.DeleteFunc(slices.Clone(b.cfg.Directories), func(id [16]byte) bool { return slices.Contains(offline, id) })
+	epoch, err := b.register(ctx, b.Epoch(), online)
+	if err != nil {
+		b.cfg.Log.Warn("the controller forgot this broker and does not take it back yet", "err", err)
+		return
+	}
+	b.cfg.Log.Warn("the controller had forgotten this broker, which runs; it is registered again", "epoch", epoch)
+	select {
+	case b.poke <- struct{}{}:
+	default: // a heartbeat is due already
+	}
+}
+
+func (b *Broker) register(ctx context.Context, previous int64, directories [][16]byte) (epoch int64, err error) {
 	req := kmsg.NewPtrBrokerRegistrationRequest()
 	req.Version = 4
 	req.BrokerID, req.ClusterID, req.IncarnationID = b.cfg.BrokerID, b.cfg.ClusterID, b.cfg.IncarnationID
-	req.Rack, req.PreviousBrokerEpoch, req.LogDirs = b.cfg.Rack, b.cfg.PreviousEpoch, b.cfg.Directories
+	req.Rack, req.PreviousBrokerEpoch, req.LogDirs = b.cfg.Rack, previous, directories
 	for _, e := range b.cfg.Endpoints {
 		l := kmsg.NewBrokerRegistrationRequestListener()
 		l.Name, l.Host, l.Port, l.SecurityProtocol = e.Name, e.Host, e.Port, e.SecurityProtocol
@@ -100,7 +123,11 @@ func (b *Broker) Start(g *lifecycle.Group) {
 			case <-t.C:
 			case <-b.poke:
 			}
-			if _, err := b.heartbeat(ctx, false); err != nil && ctx.Err() == nil {
+			switch _, err := b.heartbeat(ctx, false); {
+			case err == nil || ctx.Err() != nil:
+			case wire.CodeOf(err) == wire.StaleBrokerEpoch && b.Epoch() >= 0:
+				b.registerAgain(ctx)
+			default:
 				b.cfg.Log.Warn("the controller did not take the heartbeat", "err", err)
 			}
 		}

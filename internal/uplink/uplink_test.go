@@ -23,6 +23,8 @@ type scripted struct {
 	answer func(n int32, req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse
 	blocks atomic.Int64
 	fail   error
+	// registered sees every registration; nil: nobody looks.
+	registered func(*kmsg.BrokerRegistrationRequest)
 }
 
 func (s *scripted) Handle(_ context.Context, _ controller.RequestContext, req kmsg.Request) (kmsg.Response, error) {
@@ -33,6 +35,9 @@ func (s *scripted) Handle(_ context.Context, _ controller.RequestContext, req km
 	case *kmsg.BrokerRegistrationRequest:
 		resp := req.ResponseKind().(*kmsg.BrokerRegistrationResponse)
 		resp.BrokerEpoch = 7
+		if s.registered != nil {
+			s.registered(req)
+		}
 		return resp, nil
 	case *kmsg.BrokerHeartbeatRequest:
 		return s.answer(s.beats.Add(1), req), nil
@@ -123,4 +128,35 @@ func TestProducerIDsAreNeverGivenTwice(t *testing.T) {
 	if len(seen) != 50 {
 		t.Fatalf("%d ids", len(seen))
 	}
+}
+
+func TestForgottenBrokerRegistersAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		seen := make(chan *kmsg.BrokerRegistrationRequest, 10)
+		s := &scripted{registered: func(req *kmsg.BrokerRegistrationRequest) { seen <- req }}
+		s.answer = func(n int32, _ *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse {
+			if n == 2 {
+				return &kmsg.BrokerHeartbeatResponse{ErrorCode: int16(wire.StaleBrokerEpoch)}
+			}
+			return &kmsg.BrokerHeartbeatResponse{}
+		}
+		g := lifecycle.New("test", nil)
+		defer g.Stop()
+		b := newBroker(s)
+		b.cfg.PreviousEpoch, b.cfg.Directories = -1, [][16]byte{{1}, {2}}
+		if _, err := b.Register(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		<-seen
+		b.SetOffline([][16]byte{{1}})
+		b.Start(g)
+		again := <-seen
+		if again.PreviousBrokerEpoch != 7 || len(again.LogDirs) != 1 || again.LogDirs[0] != [16]byte{2} {
+			t.Errorf("registered again with epoch %d, directories %v", again.PreviousBrokerEpoch, again.LogDirs)
+		}
+		synctest.Wait()
+		if n := s.beats.Load(); n != 3 {
+			t.Errorf("%d heartbeats: the one that unfences has to follow at once", n)
+		}
+	})
 }
