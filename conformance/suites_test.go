@@ -79,6 +79,7 @@ func elsewhere(addr, text string) string {
 		`TCP("localhost")`, `TCP("`+addr+`")`, `"127.0.0.1", "9092"`, `"`+host+`", "`+port+`"`, "localhost:9092", addr, "127.0.0.1:9092", addr,
 		"Port: 9092", "Port: "+port, `Host: "localhost"`, `Host: "`+host+`"`, "b.Port != 9092", "b.Port != "+port, "broker.Port != 9092", "broker.Port != "+port,
 		`b.Host != "localhost"`, `b.Host != "`+host+`"`, "expected 9092", "expected "+port,
+		`"localhost"`, `"`+host+`"`,
 	).Replace(text)
 }
 

@@ -29,7 +29,8 @@ free_port() {
   echo "$p"
 }
 
-answers() { "$weir" kafka-topics --bootstrap-server "127.0.0.1:$1" --list > /dev/null 2>&1; }
+# Nobody listening is asked first: the tool would try for its whole time-out.
+answers() { taken "$1" && "$weir" kafka-topics --bootstrap-server "127.0.0.1:$1" --list > /dev/null 2>&1; }
 
 tell() {
   cat << TEXT
@@ -74,11 +75,11 @@ PROPS
   pid=$!
   echo "$pid" > "$pidfile"
   for _ in $(seq 600); do
+    if [ -z "$(running)" ]; then break; fi
     if answers "$port"; then
       tell "$port" "$pid"
       return
     fi
-    if [ -z "$(running)" ]; then break; fi
     sleep 0.1
   done
   echo "it does not answer; the end of $log:" >&2
