@@ -161,6 +161,18 @@ func transact(t testing.TB, broker, topic, how string, values []string) {
 	if err := cl.EndTransaction(ctx, kgo.TransactionEndTry(how == "commit")); err != nil {
 		t.Fatal(err)
 	}
+	adm := kadm.NewClient(cl)
+	for stable, end := int64(0), int64(-1); stable != end; { // the marker is written after the answer
+		s, err := adm.ListCommittedOffsets(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := adm.ListEndOffsets(ctx, topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stable, end = s[topic][0].Offset, e[topic][0].Offset
+	}
 }
 
 // topicID is the id of a topic, as the tools print it.
