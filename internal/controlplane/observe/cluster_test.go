@@ -75,6 +75,7 @@ func TestCluster(t *testing.T) {
 			l.showUse()
 			if c.Secured {
 				l.showLeastRights()
+				l.showMove()
 			}
 			l.showDeathAndReturn(l.cluster.Brokers[len(l.cluster.Brokers)-1].ID)
 			l.showFreeze(l.cluster.Brokers[0].ID)
@@ -270,6 +271,37 @@ func (l *lab) showUse() {
 		}
 		return ""
 	})
+}
+
+// showMove takes a replica away and copies it back under a throttle.
+func (l *lab) showMove() {
+	l.t.Helper()
+	ids := l.cluster.BrokerIDs()
+	if err := l.admin.Throttle(l.ctx, 50<<20, ids, []string{"seen"}); err != nil {
+		l.t.Fatal(err)
+	}
+	for _, to := range [][]int32{ids[:2], ids} {
+		if err := l.admin.Reassign(l.ctx, admin.Assignment{Topic: "seen", Replicas: to}); err != nil {
+			l.t.Fatal(err)
+		}
+		l.awaitSeen(func(o spec.Observation) string {
+			for _, p := range o.Partitions {
+				if p.Topic == "seen" && p.Partition == 0 && (len(p.Adding)+len(p.Removing) > 0 || !slices.Equal(p.Replicas, to) || p.UnderReplicated()) {
+					return "the move is not done"
+				}
+			}
+			return ""
+		})
+	}
+	if err := l.admin.Reassign(l.ctx, admin.Assignment{Topic: "seen"}); err != nil {
+		l.t.Errorf("cancel of a move that is over: %v", err)
+	}
+	if moves, err := l.admin.Reassignments(l.ctx); err != nil || len(moves) > 0 {
+		l.t.Errorf("left: %v %v", moves, err)
+	}
+	if err := errors.Join(l.admin.Throttle(l.ctx, 0, ids, []string{"seen"}), l.admin.Unregister(l.ctx, 99)); err != nil {
+		l.t.Error(err)
+	}
 }
 
 // showFreeze halts a process: it lives, and is seen to answer nothing; the
