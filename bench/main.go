@@ -49,7 +49,7 @@ type test struct {
 }
 
 func tests(quick bool) []test {
-	total, count := int64(512<<20), 4000
+	total, count := int64(256<<20), 4000
 	if quick {
 		total, count = 64<<20, 500
 	}

@@ -58,7 +58,10 @@ var suites = map[string]suite{
 		env:  func(string) []string { return []string{"KAFKA_VERSION=3.9.0"} },
 		edit: elsewhere,
 		known: map[string]string{
-			"TestReaderReadLag": "counts on timing", "TestConn": "one of its cases expects an answer of Kafka 0.10",
+			"TestConn/test_delete_topics":    "expects to be the only one who deletes topics; fails on Apache Kafka now and then",
+			"TestConn":                       "as its part test_delete_topics",
+			"TestClientElectLeaders":         "fails on Apache Kafka too: it wants an election where the preferred leader leads already",
+			"TestReaderReadCompactedMessage": "fails on Apache Kafka too: its segment.bytes is below what Kafka 4 allows",
 		},
 		atLeast: 100,
 	},
@@ -87,7 +90,7 @@ func elsewhere(addr, text string) string {
 func TestSuites(t *testing.T) {
 	for name, s := range suites {
 		t.Run(name, func(t *testing.T) {
-			b := subject(t, map[string]string{"auto.create.topics.enable": "true", "message.max.bytes": "200000000", "group.initial.rebalance.delay.ms": "0"})
+			b := subject(t, map[string]string{"auto.create.topics.enable": "true", "message.max.bytes": "200000000", "group.initial.rebalance.delay.ms": "3000"})
 			runSuite(t, s, b.Addr)
 			// Whatever the suite did, the broker still serves.
 			c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
@@ -128,7 +131,10 @@ func (s suite) judge(t *testing.T, out []byte, errs string) {
 	sc := bufio.NewScanner(bytes.NewReader(out))
 	sc.Buffer(nil, 1<<26)
 	for sc.Scan() {
-		var e struct{ Action, Test, Output string }
+		var e struct {
+			Action, Test, Output string
+			Elapsed              float64
+		}
 		if json.Unmarshal(sc.Bytes(), &e) != nil || e.Test == "" {
 			continue
 		}
@@ -139,18 +145,20 @@ func (s suite) judge(t *testing.T, out []byte, errs string) {
 			texts[e.Test] += e.Output
 		case "pass", "fail", "skip":
 			results[e.Test] = e.Action
+			if e.Elapsed > 5 && !strings.Contains(e.Test, "/") {
+				t.Logf("%s took %.0fs", e.Test, e.Elapsed)
+			}
 		}
 	}
 	passed, skipped := 0, 0
 	for name, result := range results {
-		top, _, _ := strings.Cut(name, "/")
 		switch {
 		case result == "pass":
 			passed++
 		case result == "skip":
 			skipped++
-		case s.known[top] != "" || s.known[name] != "":
-			t.Logf("%s %s: %s", name, result, s.known[top]+s.known[name])
+		case s.known[name] != "":
+			t.Logf("%s %s: %s", name, result, s.known[name])
 		default:
 			t.Errorf("%s: %s\n%s", name, result, tail(texts[name], 1500))
 		}

@@ -132,8 +132,9 @@ func ReadExplained(r io.Reader) (*Explained, error) {
 		if len(cells) != 2 {
 			continue
 		}
-		pattern, ok := strings.CutPrefix(strings.TrimSpace(cells[0]), "`")
-		if pattern, ok = strings.CutSuffix(pattern, "`"); !ok || !strings.Contains(pattern, "/") {
+		pattern, _ := strings.CutPrefix(strings.TrimSpace(cells[0]), "`")
+		pattern, ok := strings.CutSuffix(pattern, "`")
+		if !ok || !strings.Contains(pattern, "/") {
 			continue
 		}
 		reason := strings.TrimSpace(cells[1])

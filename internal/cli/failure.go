@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 
@@ -84,25 +83,4 @@ func isInternalTopic(topic string) bool {
 		return true
 	}
 	return false
-}
-
-// printColumns prints rows left-aligned under a header with one blank between columns, each column as wide as its
-// widest cell but at least as wide as min says.
-func printColumns(w io.Writer, rows [][]string, minWidth []int) {
-	widths := append([]int(nil), minWidth...)
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len(cell))
-		}
-	}
-	for _, row := range rows {
-		var line strings.Builder
-		for i, cell := range row {
-			if i > 0 {
-				line.WriteByte(' ')
-			}
-			fmt.Fprintf(&line, "%-*s", widths[i], cell)
-		}
-		fmt.Fprintln(w, line.String())
-	}
 }

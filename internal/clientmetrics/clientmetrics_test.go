@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -39,7 +40,7 @@ func newBench(t *testing.T, instances int) *bench {
 func (b *bench) scrape(t *testing.T) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	b.reg.Handler(telemetry.Health{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	b.reg.Handler(telemetry.Health{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return w.Body.String()
 }
 

@@ -108,7 +108,7 @@ func quotaKeys(entity []mr.ClientQuotaRecordEntityData) (map[string]quotaKind, e
 		return userClientQuotas, nil
 	}
 	if len(has) > 1 {
-		return nil, refuse(wire.InvalidRequest, "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId")
+		return nil, refuse(wire.InvalidRequest, "Invalid quota entity combination, IP entity should"+"not be combined with User or ClientId")
 	}
 	if ip != nil {
 		if _, err := netip.ParseAddr(*ip); err != nil {

@@ -12,7 +12,7 @@ func FuzzReplayBatches(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add([]byte(b))
+	f.Add(b)
 	z, err := encodeBatch([]Record{{[]byte("k"), []byte("v")}}, 1, record.Zstd)
 	if err != nil {
 		f.Fatal(err)

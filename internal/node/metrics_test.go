@@ -77,7 +77,7 @@ func TestRunningNodeServesWhatDashboardsExpect(t *testing.T) {
 func scrape(t *testing.T, r *telemetry.Registry) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	r.Handler(telemetry.Health{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	r.Handler(telemetry.Health{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if w.Code != http.StatusOK {
 		t.Fatalf("%d: %s", w.Code, w.Body)
 	}

@@ -47,7 +47,7 @@ func (w *Builder) SetTransactional() { w.attrs |= attrTransactional }
 // SetControl marks the batch as control records; see AppendControl.
 func (w *Builder) SetControl() { w.attrs |= attrControl }
 
-// SetLeaderEpoch sets the leader epoch; without it it is 0.
+// SetLeaderEpoch sets the leader epoch, which is 0 otherwise.
 func (w *Builder) SetLeaderEpoch(e int32) { w.leaderEpoch = e }
 
 // SetLogAppendTime makes the batch carry one append time.

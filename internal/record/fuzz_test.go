@@ -73,7 +73,7 @@ func fuzzCodec(f *testing.F, c Codec) {
 		}
 		f.Add(p)
 	}
-	f.Add([]byte(golden(f, c.String()+"-20").Payload()))
+	f.Add(golden(f, c.String()+"-20").Payload())
 	f.Fuzz(func(t *testing.T, p []byte) {
 		const limit = 1 << 20
 		buf, err := Decompress(c, p, limit)

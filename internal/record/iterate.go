@@ -39,7 +39,6 @@ type Records struct {
 	p     []byte
 	left  int32
 	index int32
-	fixed int64 // the timestamp of all records, with LogAppendTime
 	rec   Record
 	err   error
 }

@@ -16,8 +16,6 @@ import (
 const (
 	xerialHeader    = 16
 	xerialBlockSize = 32 << 10
-	// A snappy copy of three bytes yields at most 64.
-	snappyMaxRatio = 22
 )
 
 var (

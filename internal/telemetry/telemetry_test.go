@@ -176,7 +176,7 @@ func TestPartitionSeriesEndAboveTheLimit(t *testing.T) {
 func TestRemovedTopicIsNotServed(t *testing.T) {
 	r := New(Options{})
 	r.Topic("a").Produced(1, 1)
-	if r.Topic("a") != r.Topic("a") {
+	if first := r.Topic("a"); first != r.Topic("a") {
 		t.Error("a topic has two sets of counters")
 	}
 	r.RemoveTopic("a")
@@ -271,7 +271,7 @@ func TestHealth(t *testing.T) {
 	}
 	ready = nil
 	resp, err := http.Get(srv.URL + "/readyz")
-	if err != nil || resp.StatusCode != 200 {
+	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("/readyz = %v %v", resp, err)
 	}
 	resp.Body.Close()

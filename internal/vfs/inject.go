@@ -33,7 +33,7 @@ type Op struct {
 }
 
 // Hook sees each call before it is made. An error fails the call without making it; a *Short lets a write
-// write a part first. It may wait (a slow disk). It is called from many goroutines.
+// do a part first. It may wait (a slow disk). It is called from many goroutines.
 type Hook func(Op) error
 
 // Short is a fault of a write that wrote the first N bytes.

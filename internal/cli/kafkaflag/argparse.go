@@ -74,7 +74,6 @@ func (s *Set) argparseOption(arg string, following []string) (used int, err erro
 	name, value, hasValue := strings.Cut(arg, "=")
 	f := s.byName[strings.TrimPrefix(name, "--")]
 	if !strings.HasPrefix(name, "--") {
-		f = nil
 		if f = s.byShort[name[1]]; f != nil && len(name) > 2 { // -i5
 			value, hasValue = name[2:], true
 		}

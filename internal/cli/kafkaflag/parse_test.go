@@ -9,8 +9,8 @@ import (
 )
 
 type joptFlags struct {
-	set                                       *Set
-	list, topic, partitions, state, props, v0 *Flag
+	set                                   *Set
+	list, topic, partitions, state, props *Flag
 }
 
 func newJopt() *joptFlags {

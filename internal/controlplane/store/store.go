@@ -42,7 +42,7 @@ type Store interface {
 	// Delete removes a document if its revision is still the given one; else
 	// ErrConflict, or ErrNotFound if there is none.
 	Delete(ctx context.Context, kind, key string, revision int64) error
-	// List returns documents whose keys begin with prefix and sort before
-	// before (unless that is empty), last key first, at most limit (0: all).
+	// List returns documents whose keys begin with prefix and sort before the
+	// given one (unless that is empty), last key first, at most limit (0: all).
 	List(ctx context.Context, kind, prefix string, limit int, before string) ([]Doc, error)
 }

@@ -153,7 +153,7 @@ func parsePartition(name string) (topic string, partition int32, ok bool) {
 		if c < '0' || c > '9' || partition > 1<<31/10-1 {
 			return "", 0, false
 		}
-		partition = partition*10 + int32(c-'0')
+		partition = partition*10 + (c - '0')
 	}
 	return name[:i], partition, true
 }
