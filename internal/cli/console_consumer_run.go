@@ -48,6 +48,10 @@ func (c *consoleConsumer) run(ctx context.Context) error {
 	if err != nil {
 		return consumerFailure(c.env, err)
 	}
+	stopped := ctx
+	ctx, distrust := context.WithCancelCause(ctx)
+	defer distrust(nil)
+	opts = append(opts, client.OnAuthenticationFailure(func(err error) { distrust(err) }))
 	if c.cl, err = kgo.NewClient(opts...); err != nil {
 		return consumerFailure(c.env, client.ConfigError(err.Error()))
 	}
@@ -64,7 +68,7 @@ func (c *consoleConsumer) run(ctx context.Context) error {
 	c.close(ctx)
 	fmt.Fprintf(c.env.Stderr, "Processed a total of %d messages\n", c.processed)
 	switch {
-	case ctx.Err() != nil:
+	case stopped.Err() != nil:
 		if c.systestEvents {
 			fmt.Fprintln(c.env.Stdout, "shutdown_complete")
 		}
@@ -242,8 +246,10 @@ func (c *consoleConsumer) consume(ctx context.Context) error {
 	lastRecord := time.Now()
 	for c.processed < c.maxMessages || c.maxMessages < 0 {
 		fetches, err := c.poll(ctx, lastRecord, nextCommit)
-		if ctx.Err() != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, context.Canceled) {
 			return nil
+		} else if cause != nil {
+			err = cause
 		}
 		if err != nil {
 			client.Logf(c.env.Stderr, "ERROR", consoleConsumerLogger, "Error processing message, terminating consumer process: ")

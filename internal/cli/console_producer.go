@@ -214,7 +214,10 @@ func (t *consoleProducerTool) produce(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(append(opts, kgo.UnknownTopicRetries(-1))...)
+	ctx, distrust := context.WithCancelCause(ctx)
+	defer distrust(nil)
+	opts = append(opts, kgo.UnknownTopicRetries(-1), client.OnAuthenticationFailure(func(err error) { distrust(err) }))
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return client.ConfigError(err.Error())
 	}
@@ -300,23 +303,25 @@ func (s *consoleSender) send(ctx context.Context, r *kgo.Record) error {
 		return nil
 	}
 	if s.sync {
-		return executing(sendError(s.cl.ProduceSync(ctx, r).FirstErr(), s.topic))
+		return executing(sendError(ctx, s.cl.ProduceSync(ctx, r).FirstErr(), s.topic))
 	}
 	s.cl.Produce(ctx, r, func(r *kgo.Record, err error) {
 		if err != nil {
-			s.logFailure(r, sendError(err, s.topic))
+			s.logFailure(r, sendError(ctx, err, s.topic))
 		}
 	})
 	return nil
 }
 
-func sendError(err error, topic string) error {
+func sendError(ctx context.Context, err error, topic string) error {
 	var coded *kerr.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &coded):
 		return client.Coded(coded.Code, nil)
+	case errors.Is(err, context.Canceled) && context.Cause(ctx) != nil:
+		return context.Cause(ctx)
 	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, context.DeadlineExceeded):
 		return client.Timeout("Expiring record(s) for " + topic + ": the delivery timeout has passed since they were gathered")
 	}
@@ -340,6 +345,7 @@ func (s *consoleSender) awaitTopic(ctx context.Context) error {
 	if s.known {
 		return nil
 	}
+	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, s.maxBlock)
 	defer cancel()
 	req := kmsg.NewPtrMetadataRequest()
@@ -365,6 +371,9 @@ func (s *consoleSender) awaitTopic(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
+			if cause := context.Cause(outer); cause != nil {
+				return cause
+			}
 			return client.Timeout(fmt.Sprintf("Topic %s not present in metadata after %d ms.", s.topic, s.maxBlock.Milliseconds()))
 		case <-time.After(100 * time.Millisecond):
 		}

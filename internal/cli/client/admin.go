@@ -23,7 +23,7 @@ type Admin struct {
 // NewAdmin makes an admin client from properties. bootstrap.controllers instead of bootstrap.servers talks to the
 // controllers. It connects with the first call. The caller closes it.
 func NewAdmin(p Properties, stderr io.Writer) (*Admin, error) {
-	watch := newConnectionLog(AdminRole, p["client.id"], stderr)
+	watch := newConnectionLog(AdminRole, p, stderr)
 	opts, err := options(p, watch)
 	if err != nil {
 		return nil, err

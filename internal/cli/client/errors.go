@@ -89,14 +89,12 @@ func translate(err error) error {
 		return nil
 	case errors.As(err, &own):
 		return own
+	case isHandshakeFailure(err):
+		return authenticationError(err)
 	case errors.As(err, &coded):
 		return Coded(coded.Code, nil)
 	case errors.Is(err, context.DeadlineExceeded):
 		return Timeout("The request timed out.")
-	case strings.Contains(err.Error(), "SASL"):
-		return &Error{Class: javaErrors + "SaslAuthenticationException", Message: err.Error()}
-	case strings.Contains(err.Error(), "tls:") || strings.Contains(err.Error(), "x509:"):
-		return &Error{Class: javaErrors + "SslAuthenticationException", Message: err.Error()}
 	}
 	return &Error{Class: "org.apache.kafka.common.KafkaException", Message: err.Error()}
 }
@@ -106,4 +104,22 @@ func translate(err error) error {
 func Unsupported(err error) bool {
 	return err != nil && (HasCode(err, kerr.UnsupportedVersion) || strings.Contains(err.Error(), "broker is too old") ||
 		strings.Contains(err.Error(), "request key is unknown") || strings.Contains(err.Error(), "unable to bump"))
+}
+
+// isHandshakeFailure tells whether a connection failed because one side does not believe the other.
+func isHandshakeFailure(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "SASL") || strings.Contains(text, "tls:") || strings.Contains(text, "x509:")
+}
+
+// authenticationError is a handshake failure with what the broker said about it.
+func authenticationError(err error) error {
+	text := err.Error()
+	if !strings.Contains(text, "SASL") {
+		return &Error{Class: javaErrors + "SslAuthenticationException", Message: text}
+	}
+	if _, reason, ok := strings.Cut(text, kerr.SaslAuthenticationFailed.Description+": "); ok {
+		text = reason
+	}
+	return &Error{Code: kerr.SaslAuthenticationFailed.Code, Class: javaErrors + "SaslAuthenticationException", Message: text}
 }

@@ -23,6 +23,7 @@ func Logf(w io.Writer, level, logger, format string, args ...any) {
 type connectionLog struct {
 	role     Role
 	clientID string
+	who      string // as it stands in warnings: client and group
 	stderr   io.Writer
 
 	mu        sync.Mutex
@@ -31,11 +32,16 @@ type connectionLog struct {
 
 var defaultClientIDs = map[Role]string{AdminRole: "adminclient-1", ProducerRole: "producer-1", ConsumerRole: "consumer-1"}
 
-func newConnectionLog(role Role, clientID string, stderr io.Writer) *connectionLog {
+func newConnectionLog(role Role, p Properties, stderr io.Writer) *connectionLog {
+	clientID := p["client.id"]
 	if clientID == "" {
 		clientID = defaultClientIDs[role]
 	}
-	return &connectionLog{role: role, clientID: clientID, stderr: stderr}
+	who := "clientId=" + clientID
+	if role == ConsumerRole && p["group.id"] != "" {
+		who += ", groupId=" + p["group.id"]
+	}
+	return &connectionLog{role: role, clientID: clientID, who: who, stderr: stderr}
 }
 
 // OnBrokerConnect is called by kgo after each attempt to connect.
@@ -54,18 +60,26 @@ func (l *connectionLog) OnBrokerConnect(meta kgo.BrokerMetadata, _ time.Duration
 		node = -1 - (node - math.MinInt32)
 	}
 	logger := "org.apache.kafka.clients.NetworkClient"
-	if cause, fatal := handshakeFailure(err); fatal {
-		Logf(l.stderr, "ERROR", logger, "[%s clientId=%s] Connection to node %d (%s) failed authentication due to: %s",
-			l.role, l.clientID, node, address(meta), cause)
+	if isHandshakeFailure(err) {
+		Logf(l.stderr, "ERROR", logger, "[%s %s] Connection to node %d (%s) failed authentication due to: %v",
+			l.role, l.who, node, address(meta), authenticationError(err))
 		return
 	}
-	Logf(l.stderr, "WARN", logger, "[%s clientId=%s] Connection to node %d (%s) could not be established. Node may not be available.",
-		l.role, l.clientID, node, address(meta))
+	Logf(l.stderr, "WARN", logger, "[%s %s] Connection to node %d (%s) could not be established. Node may not be available.",
+		l.role, l.who, node, address(meta))
 }
 
-func handshakeFailure(err error) (string, bool) {
-	text := err.Error()
-	return text, strings.Contains(text, "SASL") || strings.Contains(text, "tls:") || strings.Contains(text, "x509:")
+// OnAuthenticationFailure calls fn when a broker and this client do not believe each other, which no retry mends.
+// It may be called several times, from any goroutine.
+func OnAuthenticationFailure(fn func(error)) kgo.Opt { return kgo.WithHooks(authenticationHook{fn}) }
+
+type authenticationHook struct{ fn func(error) }
+
+// OnBrokerConnect is called by kgo after each attempt to connect.
+func (h authenticationHook) OnBrokerConnect(_ kgo.BrokerMetadata, _ time.Duration, _ net.Conn, err error) {
+	if err != nil && isHandshakeFailure(err) {
+		h.fn(authenticationError(err))
+	}
 }
 
 // address is a broker's address as Java prints it: "name/1.2.3.4:9092", or "/1.2.3.4:9092" when it is a number.

@@ -29,7 +29,7 @@ const (
 // Options are the settings that all roles share: bootstrap.servers (or bootstrap.controllers), client.id,
 // security.*, ssl.*, sasl.*, metadata.max.age.ms, connections.max.idle.ms, socket and retry times. Warnings go to stderr.
 func Options(p Properties, role Role, stderr io.Writer) ([]kgo.Opt, error) {
-	return options(p, newConnectionLog(role, p["client.id"], stderr))
+	return options(p, newConnectionLog(role, p, stderr))
 }
 
 func options(p Properties, watch *connectionLog) ([]kgo.Opt, error) {
