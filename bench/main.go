@@ -92,11 +92,11 @@ type pair struct {
 
 func run(ctx context.Context, o options) error {
 	pairs, err := measure(ctx, o)
+	text := table(pairs)
+	fmt.Print(text) // what was measured before a failure, too
 	if err != nil {
 		return err
 	}
-	text := table(pairs)
-	fmt.Print(text)
 	if o.write == "" {
 		return nil
 	}
@@ -133,11 +133,11 @@ func measure(ctx context.Context, o options) ([]pair, error) {
 		fmt.Fprintln(os.Stderr, "measuring", t.name)
 		ours, err := t.run(weir)
 		if err != nil {
-			return nil, fmt.Errorf("%s: weir: %w", t.name, err)
+			return out, fmt.Errorf("%s: weir: %w", t.name, err)
 		}
 		theirs, err := t.run(apache)
 		if err != nil {
-			return nil, fmt.Errorf("%s: apache: %w", t.name, err)
+			return out, fmt.Errorf("%s: apache: %w", t.name, err)
 		}
 		for i := range ours {
 			out = append(out, pair{ours[i], theirs[i].value})
