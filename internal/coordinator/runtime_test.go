@@ -3,7 +3,6 @@ package coordinator_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -80,7 +79,7 @@ func inBubble(t *testing.T, f func(*fixture)) {
 }
 
 func (x *fixture) start() {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	x.g = lifecycle.New("test", quiet)
 	x.rt = coordinator.NewRuntime(coordinator.Config{Topic: "t", Partitions: &x.logs, Group: x.g, Logger: quiet, LoadBufferBytes: 200},
 		func(sh *coordinator.Shard) *register {

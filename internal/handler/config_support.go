@@ -36,10 +36,7 @@ func (b *Broker) ask(r *wire.Request, req kmsg.Request, then func(kmsg.Response)
 	b.Group.Go("forward", func(ctx context.Context) {
 		resp, err := b.Controller.Handle(ctx, rc, req)
 		if err != nil {
-			answer, ok := wire.ErrorResponse(req, wire.CodeOf(err), message(err)).(kmsg.Response)
-			if !ok {
-				answer = req.ResponseKind()
-			}
+			answer := wire.ErrorResponse(req, wire.CodeOf(err), message(err))
 			resp = answer
 		}
 		then(resp)

@@ -3,7 +3,6 @@ package log
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -12,7 +11,7 @@ import (
 	"github.com/weir-stream/weir/internal/vfs"
 )
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // fakeClock is a clock that tests move.
 type fakeClock struct{ now time.Time }

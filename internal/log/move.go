@@ -187,7 +187,16 @@ func (m *Manager) copyChunk(src, f *Log, cut int64) (int, error) {
 }
 
 // swapIn puts a future replica that has caught up in the place of the present one; false if there was more to copy.
+// OnSwapped is called without the partition's lock: its callee has locks of its own, under which it opens logs.
 func (m *Manager) swapIn(src, f *Log, cut int64) (bool, error) {
+	swapped, err := m.swapLocked(src, f, cut)
+	if swapped && err == nil && m.cfg.OnSwapped != nil {
+		m.cfg.OnSwapped(src, f)
+	}
+	return swapped, err
+}
+
+func (m *Manager) swapLocked(src, f *Log, cut int64) (bool, error) {
 	lock := m.openLock(f.tp)
 	lock.Lock()
 	defer lock.Unlock()
@@ -201,9 +210,6 @@ func (m *Manager) swapIn(src, f *Log, cut int64) (bool, error) {
 	m.cfg.Logger.Info("log was moved", "partition", f.tp.String(), "to", f.dirPath())
 	if err := m.retire(src, deleteDirSuffix); err != nil {
 		m.cfg.Logger.Warn("moved log is not removed", "partition", f.tp.String(), "error", err)
-	}
-	if m.cfg.OnSwapped != nil {
-		m.cfg.OnSwapped(src, f)
 	}
 	return true, nil
 }

@@ -267,7 +267,7 @@ func (q *Quorum) applyEntry(ctx context.Context, e *pb.Entry) (record.Batch, err
 	}
 	b, rest, err := record.Next(e.GetData())
 	if err != nil || len(rest) != 0 {
-		return nil, fmt.Errorf("%w: Raft entry %d is not one batch: %v", ErrDamaged, e.GetIndex(), err)
+		return nil, fmt.Errorf("%w: Raft entry %d is not one batch: %w", ErrDamaged, e.GetIndex(), err)
 	}
 	if b.NextOffset() <= q.meta.end {
 		return nil, nil

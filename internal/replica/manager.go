@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 
+	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
 	"github.com/weir-stream/weir/internal/telemetry"
@@ -29,12 +29,13 @@ type Manager struct {
 	topics *registry
 	stats  *telemetry.Registry
 
-	apply sync.Mutex
+	// apply is held while logs are opened: changes come one at a time.
+	apply lifecycle.IOLock
 }
 
 // New returns a manager without replicas.
 func New(cfg Config) *Manager {
-	return &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, logger: cfg.Logger, topics: newRegistry(), stats: cfg.Metrics}
+	return &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, logger: cfg.Logger, topics: newRegistry(), apply: lifecycle.NewIOLock(), stats: cfg.Metrics}
 }
 
 // Change is news of one partition that this broker holds, or held, a replica of.

@@ -169,7 +169,7 @@ func FuzzConnection(f *testing.F) {
 	}
 	s, err := New(Config{
 		Listeners: []Listener{{Name: "L", Routes: (&broker{}).routes()}},
-		Logger:    slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger:    slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		f.Fatal(err)

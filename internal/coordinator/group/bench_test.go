@@ -1,7 +1,6 @@
 package group
 
 import (
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -26,7 +25,7 @@ func (sinks) Partition(string, int32) (coordinator.Partition, int32, error) {
 }
 
 func benchCoordinator(b *testing.B) *Coordinator {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	g := lifecycle.New("bench", quiet)
 	c := New(DefaultConfig(), Deps{Partitions: sinks{}, PartitionCount: func() int32 { return 1 }, Group: g, Logger: quiet})
 	c.Elected(0, 1)

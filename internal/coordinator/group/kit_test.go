@@ -3,7 +3,6 @@ package group
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -42,7 +41,7 @@ func newBench(cfg Config) *bench {
 }
 
 func (b *bench) start() {
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	quiet := slog.New(slog.DiscardHandler)
 	b.g = lifecycle.New("test", quiet)
 	b.c = New(b.cfg, Deps{Partitions: &b.logs, PartitionCount: func() int32 { return 1 }, Group: b.g, Logger: quiet})
 	b.c.Elected(0, 1)
@@ -94,7 +93,7 @@ func (b *bench) raw(key, value []byte) {
 	rt := lifecycle.New("raw", nil)
 	defer rt.Stop()
 	r := coordinator.NewRuntime(coordinator.Config{Topic: OffsetsTopic, Partitions: &b.logs, Group: rt,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, func(*coordinator.Shard) deaf { return deaf{} })
+		Logger: slog.New(slog.DiscardHandler)}, func(*coordinator.Shard) deaf { return deaf{} })
 	r.Elected(0, 1)
 	synctest.Wait()
 	r.Run(0, func(tx *coordinator.Tx, _ deaf) { tx.Append(key, value) }, nil)
