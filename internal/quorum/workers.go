@@ -266,7 +266,10 @@ func (q *Quorum) applyEntry(ctx context.Context, e *pb.Entry) (record.Batch, err
 		return nil, nil
 	}
 	b, rest, err := record.Next(e.GetData())
-	if err != nil || len(rest) != 0 {
+	if err == nil && len(rest) != 0 {
+		err = fmt.Errorf("%d bytes follow it", len(rest))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: Raft entry %d is not one batch: %w", ErrDamaged, e.GetIndex(), err)
 	}
 	if b.NextOffset() <= q.meta.end {
