@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -223,4 +225,60 @@ func TestReadFaultWhileSending(t *testing.T) {
 		}
 	}()
 	await(t, "the directory is offline", func() bool { return len(n.offlineDirectories()) == 1 })
+}
+
+// While a node closes its logs, /readyz says that it is not ready, rather than nothing at all.
+func TestReadyWhileStopping(t *testing.T) {
+	probe, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := probe.Addr().String()
+	if err := probe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var closing atomic.Bool
+	release := make(chan struct{})
+	fs := vfs.Inject(vfs.NewMem(), func(op vfs.Op) error {
+		if closing.Load() && op.Kind == vfs.OpSync && strings.Contains(op.Name, "/t-0/") {
+			<-release
+		}
+		return nil
+	})
+	n := startOn(t, settings(t, "/data", "weir.metrics.listeners="+address), fs)
+	c := client(t, n)
+	if _, err := kadm.NewClient(c).CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, c, "t", 0, 10)
+	status := func() int {
+		resp, err := http.Get("http://" + address + "/readyz")
+		if err != nil {
+			return -1
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	if got := status(); got != http.StatusOK {
+		t.Fatalf("/readyz answers %d while the node serves", got)
+	}
+	c.Close()
+	closing.Store(true)
+	stopped := make(chan error, 1)
+	go func() { stopped <- n.Stop() }()
+	await(t, "/readyz answers 503", func() bool { return status() == http.StatusServiceUnavailable })
+	await(t, "the listeners are closed", func() bool {
+		conn, err := net.Dial("tcp", n.Addr("PLAINTEXT"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	if got := status(); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d while the logs are closed", got)
+	}
+	close(release)
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
 }

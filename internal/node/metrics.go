@@ -61,7 +61,7 @@ func (n *Node) serveMetrics() error {
 		return err
 	}
 	for _, e := range endpoints {
-		n.work.Go("metrics", func(ctx context.Context) { e.Serve(ctx, n.room("metrics")) })
+		n.watch.Go("metrics", func(ctx context.Context) { e.Serve(ctx, n.room("metrics")) })
 	}
 	return nil
 }

@@ -71,6 +71,7 @@ type Node struct {
 	logGroup   *lifecycle.Group // background work of the log
 	metaGroup  *lifecycle.Group // quorum and controller
 	work       *lifecycle.Group // requests that wait, coordinators, heartbeats
+	watch      *lifecycle.Group // the metrics listener: it answers until the logs are closed
 	logs       *log.Manager
 	replicas   *replica.Manager
 	quorum     *quorum.Quorum
@@ -147,6 +148,7 @@ func (n *Node) Stop() error {
 	if err != nil {
 		err = fmt.Errorf("close logs: %w", err)
 	}
+	n.watch.Stop()
 	n.metaGroup.Stop()
 	return errors.Join(err, n.quorum.Close())
 }

@@ -45,8 +45,8 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 		return nil, err
 	}
 	n.clusterID, n.metadataID = prepared.ClusterID, prepared.MetadataDirectoryID
-	n.logGroup, n.metaGroup, n.work = n.newGroup("log"), n.newGroup("metadata"), n.newGroup("node")
-	undo := []func(){n.work.Stop, n.logGroup.Stop, n.metaGroup.Stop}
+	n.logGroup, n.metaGroup, n.work, n.watch = n.newGroup("log"), n.newGroup("metadata"), n.newGroup("node"), n.newGroup("metrics")
+	undo := []func(){n.work.Stop, n.watch.Stop, n.logGroup.Stop, n.metaGroup.Stop}
 	defer func() {
 		if err != nil {
 			for i := range undo {
