@@ -25,6 +25,7 @@ import (
 // commit, with every codec that they have. What each prints on Weir must be
 // what is sent, whole; the facts are known, so that Apache Kafka is not asked.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	b := subject(t, nil)
 	t.Run("kcat", func(t *testing.T) { kcat(t, b) })
 	t.Run("confluent-kafka-python", func(t *testing.T) { python(t, b) })
@@ -127,9 +128,7 @@ func kafkaJS(t *testing.T, b *brokers.Broker) {
 		}
 		command(t, "", npm, "ci", "--prefix", dir, "--no-audit", "--no-fund", "--silent")
 	})
-	t.Setenv("NODE_PATH", filepath.Join(dir, "node_modules"))
-	t.Setenv("KAFKAJS_NO_PARTITIONER_WARNING", "1")
-	out := command(t, "", node, "clients/kafkajs/roundtrip.js", b.Addr, "kafkajs", fmt.Sprint(clientRecords))
+	out := command(t, "", "env", "NODE_PATH="+filepath.Join(dir, "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1", node, "clients/kafkajs/roundtrip.js", b.Addr, "kafkajs", fmt.Sprint(clientRecords))
 	checkFacts(t, out, clientRecords, "none", "gzip", "snappy")
 }
 

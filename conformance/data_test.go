@@ -37,6 +37,7 @@ func dataBytes(t *testing.T) int {
 // every codec, and has it read by a group whose members come and go. Every
 // line comes back, in order, with the same sum.
 func TestRealData(t *testing.T) {
+	t.Parallel()
 	lines := realLines(t)
 	b := subject(t, nil)
 	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/weir-stream/weir/internal/kafkadist"
@@ -15,6 +16,12 @@ import (
 
 // basePort is where the ports of these tests begin.
 const basePort = 20800
+
+// Each broker of a run begins to look for its ports at a place of its own,
+// because two that start at once would find the same ones free.
+const portsEach = 4
+
+var started atomic.Int32
 
 // heap is enough for Apache Kafka in these tests and leaves the machine room.
 const heap = "512M"
@@ -80,7 +87,7 @@ func binary(t *testing.T) string {
 
 func start(t *testing.T, c brokers.Config) *brokers.Broker {
 	t.Helper()
-	c.Port = basePort
+	c.Port = basePort + int(started.Add(1))*portsEach
 	if c.Dir == "" {
 		c.Dir = t.TempDir()
 	}

@@ -35,7 +35,7 @@ stage_lint() {
 stage_conform() {
   say "conformance: the same scenarios against Weir and Apache Kafka"
   make --no-print-directory build || { failed=1; return; }
-  sum conform "$GO" test -tags conform -count=1 -json -timeout 30m ./conformance/...
+  sum conform "$GO" test -tags conform -count=1 -parallel 4 -json -timeout 30m ./conformance/...
 }
 
 stage_e2e() {
