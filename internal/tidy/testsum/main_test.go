@@ -37,6 +37,13 @@ func TestReadCountsLeavesAndWhatNeverEnded(t *testing.T) {
 	}
 }
 
+func TestElsewhereIsNotMissing(t *testing.T) {
+	text := strings.ReplaceAll(stream, "no java here", "elsewhere: make conform")
+	if c := read(strings.NewReader(text), &strings.Builder{}); len(c.Skips) != 0 {
+		t.Errorf("skips = %v", c.Skips)
+	}
+}
+
 func TestBuildFailureCounts(t *testing.T) {
 	build := `{"Action":"fail","Package":"github.com/weir-stream/weir/q"}` + "\n"
 	if c := read(strings.NewReader(build), &strings.Builder{}); c.Failed != 1 {
