@@ -65,6 +65,7 @@ func TestClosing(t *testing.T) {
 		{"bad", "", []counts{{Passed: 3, Failed: 1}}, "3 passed, 1 failed, 0 skipped", 1},
 		{"skipped at a desk", "", []counts{{Passed: 3, Skips: []string{"p.T: no java"}}}, "3 passed, 0 failed, 1 skipped", 0},
 		{"skipped in CI", "true", []counts{{Passed: 3, Skips: []string{"p.T: no java"}}}, "3 passed, 0 failed, 1 skipped", 1},
+		{"on request only", "true", []counts{{Passed: 3, Skips: []string{"p.T: WEIR_KAFKA_DIST is not set"}}}, "3 passed, 0 failed, 1 skipped", 0},
 		{"nothing ran", "", []counts{{}}, "0 passed, 0 failed, 0 skipped", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
