@@ -50,28 +50,13 @@ stage_bench() {
   sum bench "$GO" test -tags bench -count=1 -json -timeout 10m ./bench/...
 }
 
-# oracle tells unit tests where an Apache Kafka and a weir are; without, those
-# that want one are skipped.
-oracle() {
-  say "an Apache Kafka to compare with"
-  make --no-print-directory build || failed=1
-  if WEIR_KAFKA_DIST=$("$GO" run ./internal/kafkadist/cmd/kafka-dist); then
-    export WEIR_KAFKA_DIST WEIR_KAFKA=$WEIR_KAFKA_DIST WEIR_BIN=$PWD/bin/weir
-  fi
-}
-
 [ $# -gt 0 ] || set -- all
-if [ "$*" = all ]; then
-  set -- need oracle test lint e2e conform bench
-else
-  export CI= # a part of the check may leave out what only the whole one installs
-fi
+[ "$*" != all ] || set -- need test lint e2e conform bench
 "$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
 ran=0
 for stage in "$@"; do
   case $stage in
     need) scripts/need.sh ;;
-    oracle) oracle ;;
     test | conform | e2e | bench) "stage_$stage"; ran=1 ;;
     lint) stage_lint ;;
     *) sed -n '2,5p' "$0" >&2; exit 2 ;;

@@ -371,7 +371,7 @@ func TestDialogue(t *testing.T) {
 func TestDialogueOfApacheKafka(t *testing.T) {
 	addr := os.Getenv("WEIR_KAFKA_ORACLE")
 	if addr == "" {
-		t.Skip("elsewhere: by hand, it records answers; WEIR_KAFKA_ORACLE is not set")
+		t.Skip("WEIR_KAFKA_ORACLE is not set")
 	}
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RequestRetries(0))
 	if err != nil {

@@ -101,7 +101,7 @@ func TestApacheKafkaReadsOurFiles(t *testing.T) {
 func TestIndexesAreThoseOfApacheKafka(t *testing.T) {
 	data := os.Getenv("WEIR_KAFKA_DATA")
 	if data == "" {
-		t.Skip("elsewhere: by make conform; WEIR_KAFKA_DATA is not set")
+		t.Skip("WEIR_KAFKA_DATA is not set")
 	}
 	parts, err := filepath.Glob(filepath.Join(data, "*-[0-9]*"))
 	must.NoError(t, err)
