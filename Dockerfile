@@ -9,7 +9,7 @@ RUN go mod download
 COPY . .
 ARG TARGETOS TARGETARCH VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /out/weir ./cmd/weir
+    go build -trimpath -buildvcs=false -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$VERSION" -o /out/weir ./cmd/weir
 # Kafka's tools where its image has them, as links.
 RUN mkdir -p /out/data /out/bin /out/tmp && go run -buildvcs=false ./cmd/weir install-tools /tmp/tools && \
     for tool in $(ls /tmp/tools); do ln -s /usr/local/bin/weir /out/bin/$tool; done

@@ -12,12 +12,12 @@ help: ## this list
 
 build: ## bin/weir, the one binary
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/weir ./cmd/weir
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir ./cmd/weir
 
 cross: ## bin/weir-OS-ARCH for linux and darwin, amd64 and arm64
 	@set -e; mkdir -p bin; for os in linux darwin; do for arch in amd64 arm64; do \
 	  echo "bin/weir-$$os-$$arch"; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/weir-$$os-$$arch ./cmd/weir; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir-$$os-$$arch ./cmd/weir; \
 	done; done
 
 up: build ## start a broker in the background and wait until it answers
