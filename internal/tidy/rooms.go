@@ -31,7 +31,7 @@ var floors = []floor{
 	{7, "requests", []string{"handler", "server"}},
 	{8, "the order of start and stop", []string{"node/format", "node"}},
 	{9, "clients of any Kafka", []string{"kafkadist", "admin",
-		"controlplane/spec", "controlplane/store", "controlplane/certs", "controlplane/plan", "controlplane/engine", "controlplane/provider",
+		"controlplane/spec", "controlplane/store", "controlplane/people", "controlplane/certs", "controlplane/plan", "controlplane/engine", "controlplane/provider",
 		"controlplane/observe", "controlplane/heal", "controlplane/reconcile", "metricstore", "controlplane", "schemaregistry", "connect", "restapi", "dashboard"}},
 	{10, "flags and output", []string{"cli", "cmd"}},
 }

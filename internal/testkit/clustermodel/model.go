@@ -245,15 +245,17 @@ func (w *World) Get(_ context.Context, kind, key string) (d store.Doc, err error
 }
 
 // Put implements store.Store.
-func (w *World) Put(_ context.Context, kind, key string, body []byte, revision int64) (int64, error) {
-	return w.revision + 1, w.effect(func() error {
+func (w *World) Put(_ context.Context, kind, key string, body []byte, revision int64) (next int64, err error) {
+	err = w.effect(func() error {
 		if w.Docs[kind+" "+key].Revision != revision {
 			return store.ErrConflict
 		}
 		w.revision++
+		next = w.revision
 		w.Docs[kind+" "+key] = store.Doc{Kind: kind, Key: key, Body: slices.Clone(body), Revision: w.revision}
 		return nil
 	})
+	return next, err
 }
 
 // Delete implements store.Store.
