@@ -20,7 +20,7 @@ func DecodeBody(key, version int16, body []byte, limit int) (kmsg.Request, error
 	if _, err := CheckBody(key, version, body, limit); err != nil {
 		return nil, err
 	}
-	req := kmsg.RequestForKey(key)
+	req := newRequest(key)
 	if req == nil {
 		return nil, fmt.Errorf("no request has the key %d", key)
 	}
@@ -34,7 +34,7 @@ func DecodeBody(key, version int16, body []byte, limit int) (kmsg.Request, error
 // AliasesFrame reports whether decoded requests of the API have byte slices, which alias the frame, so that the
 // frame must live as long as anything that was taken from the request.
 func AliasesFrame(key int16) bool {
-	return APIName(key) != "" && hasBytes(schemas[key].fields)
+	return APIName(key) != "" && hasBytes(schemaOf(key).fields)
 }
 
 func hasBytes(fields []field) bool {
@@ -52,7 +52,7 @@ func hasBytes(fields []field) bool {
 func LargeFrames(key int16, socketRequestMaxBytes int) int {
 	const many = 16 << 20
 	switch key {
-	case 0, 58: // Produce, Envelope
+	case 0, 58, KeyRaftMessages: // Produce, Envelope
 		return socketRequestMaxBytes
 	case 1, 2, 3, 8, 9, 11, 14, 19, 20, 21, 23, 24, 27, 28, 30, 31, 33, 37, 43, 44, 45, 62, 72, 73, 78, 79, 83, 84, 85, 87, 88, 91, 93:
 		return min(many, socketRequestMaxBytes)

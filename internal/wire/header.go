@@ -56,13 +56,14 @@ func ParseHeader(frame []byte) (Header, error) {
 
 // FlexibleRequest reports whether requests of the API and version have tagged fields (and a version 2 header).
 func FlexibleRequest(key, version int16) bool {
-	return key >= 0 && int(key) < len(schemas) && schemas[key] != nil && version >= schemas[key].flexible
+	s := schemaOf(key)
+	return s != nil && version >= s.flexible
 }
 
 // APIName is the name of an API as Kafka writes it, "" if the key is not known.
 func APIName(key int16) string {
-	if key >= 0 && int(key) < len(schemas) && schemas[key] != nil {
-		return schemas[key].name
+	if s := schemaOf(key); s != nil {
+		return s.name
 	}
 	return ""
 }

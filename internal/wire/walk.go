@@ -67,10 +67,10 @@ type walker struct {
 // are there, nothing may be null that must not, and decoding must not allocate more than limit bytes. It returns an
 // upper bound of that allocation.
 func CheckBody(key, version int16, body []byte, limit int) (cost int, err error) {
-	if key < 0 || int(key) >= len(schemas) || schemas[key] == nil {
+	s := schemaOf(key)
+	if s == nil {
 		return 0, fmt.Errorf("no request has the key %d", key)
 	}
-	s := schemas[key]
 	w := walker{p: body, version: version, flexible: version >= s.flexible, limit: limit, cost: 512}
 	w.structure(s.fields)
 	if w.err != nil {

@@ -1,0 +1,165 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// FirstPrivateKey is the first of the keys that only Weir's own nodes use among themselves, far above Kafka's. They are
+// served on controllers' listeners, are not told in ApiVersions, and are asked without negotiation.
+const FirstPrivateKey int16 = 1000
+
+// KeyRaftMessages is the API by which the voters of the metadata quorum exchange Raft's messages.
+const KeyRaftMessages int16 = 1000
+
+// RaftMessagesRequest carries messages of etcd's Raft from one voter to another, in order.
+type RaftMessagesRequest struct {
+	Version int16
+	// ClusterID is the sender's; a node of another cluster takes no message.
+	ClusterID string
+	// NodeID is the sender's.
+	NodeID int32
+	// To is the receiver's id in Raft; a receiver that has another one takes no message.
+	To uint64
+	// Messages are raftpb.Message, encoded. They alias the frame.
+	Messages [][]byte
+}
+
+// RaftMessagesResponse says whether the messages were taken: handed to Raft, which may still ignore them.
+type RaftMessagesResponse struct {
+	Version   int16
+	ErrorCode int16
+}
+
+var (
+	_ kmsg.Request  = (*RaftMessagesRequest)(nil)
+	_ kmsg.Response = (*RaftMessagesResponse)(nil)
+)
+
+var raftMessages = &schema{name: "RaftMessages", flexible: 32767, fields: []field{
+	{max: 32767, kind: kindString, nullMin: 32767, nullMax: -1, tagMin: 32767},
+	{max: 32767, kind: kindFixed, width: 4, nullMin: 32767, nullMax: -1, tagMin: 32767},
+	{max: 32767, kind: kindFixed, width: 8, nullMin: 32767, nullMax: -1, tagMin: 32767},
+	{max: 32767, kind: kindBytes, array: true, nullMin: 32767, nullMax: -1, tagMin: 32767},
+}}
+
+// schemaOf is what is known of an API's requests, nil if nothing.
+func schemaOf(key int16) *schema {
+	switch {
+	case key == KeyRaftMessages:
+		return raftMessages
+	case key >= 0 && int(key) < len(schemas):
+		return schemas[key]
+	}
+	return nil
+}
+
+// newRequest returns an empty request, nil if the key is not known.
+func newRequest(key int16) kmsg.Request {
+	if key == KeyRaftMessages {
+		return new(RaftMessagesRequest)
+	}
+	return kmsg.RequestForKey(key)
+}
+
+var errPrivate = errors.New("a private message is not valid")
+
+// Key implements kmsg.Request.
+func (*RaftMessagesRequest) Key() int16 { return KeyRaftMessages }
+
+// MaxVersion implements kmsg.Request.
+func (*RaftMessagesRequest) MaxVersion() int16 { return 0 }
+
+// SetVersion implements kmsg.Request.
+func (r *RaftMessagesRequest) SetVersion(v int16) { r.Version = v }
+
+// GetVersion implements kmsg.Request.
+func (r *RaftMessagesRequest) GetVersion() int16 { return r.Version }
+
+// IsFlexible implements kmsg.Request.
+func (*RaftMessagesRequest) IsFlexible() bool { return false }
+
+// ResponseKind implements kmsg.Request.
+func (r *RaftMessagesRequest) ResponseKind() kmsg.Response {
+	return &RaftMessagesResponse{Version: r.Version}
+}
+
+// AppendTo implements kmsg.Request.
+func (r *RaftMessagesRequest) AppendTo(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(r.ClusterID)))
+	dst = append(dst, r.ClusterID...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(r.NodeID))
+	dst = binary.BigEndian.AppendUint64(dst, r.To)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(r.Messages)))
+	for _, m := range r.Messages {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(m)))
+		dst = append(dst, m...)
+	}
+	return dst
+}
+
+// ReadFrom implements kmsg.Request. The body was checked (CheckBody) or is refused where it is short.
+func (r *RaftMessagesRequest) ReadFrom(b []byte) error {
+	if len(b) < 2 {
+		return errPrivate
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	if b = b[2:]; len(b) < n+16 {
+		return errPrivate
+	}
+	r.ClusterID, b = string(b[:n]), b[n:]
+	r.NodeID, r.To = int32(binary.BigEndian.Uint32(b)), binary.BigEndian.Uint64(b[4:])
+	count := int(int32(binary.BigEndian.Uint32(b[12:])))
+	if b = b[16:]; count < 0 || count > len(b)/4 {
+		return errPrivate
+	}
+	r.Messages = make([][]byte, 0, count)
+	for range count {
+		if len(b) < 4 {
+			return errPrivate
+		}
+		size := int(int32(binary.BigEndian.Uint32(b)))
+		if b = b[4:]; size < 0 || size > len(b) {
+			return errPrivate
+		}
+		r.Messages = append(r.Messages, b[:size:size])
+		b = b[size:]
+	}
+	return nil
+}
+
+// Key implements kmsg.Response.
+func (*RaftMessagesResponse) Key() int16 { return KeyRaftMessages }
+
+// MaxVersion implements kmsg.Response.
+func (*RaftMessagesResponse) MaxVersion() int16 { return 0 }
+
+// SetVersion implements kmsg.Response.
+func (r *RaftMessagesResponse) SetVersion(v int16) { r.Version = v }
+
+// GetVersion implements kmsg.Response.
+func (r *RaftMessagesResponse) GetVersion() int16 { return r.Version }
+
+// IsFlexible implements kmsg.Response.
+func (*RaftMessagesResponse) IsFlexible() bool { return false }
+
+// RequestKind implements kmsg.Response.
+func (r *RaftMessagesResponse) RequestKind() kmsg.Request {
+	return &RaftMessagesRequest{Version: r.Version}
+}
+
+// AppendTo implements kmsg.Response.
+func (r *RaftMessagesResponse) AppendTo(dst []byte) []byte {
+	return binary.BigEndian.AppendUint16(dst, uint16(r.ErrorCode))
+}
+
+// ReadFrom implements kmsg.Response.
+func (r *RaftMessagesResponse) ReadFrom(b []byte) error {
+	if len(b) != 2 {
+		return errPrivate
+	}
+	r.ErrorCode = int16(binary.BigEndian.Uint16(b))
+	return nil
+}
