@@ -352,6 +352,8 @@ func TestFailedLoadIsTriedAgainAtTheNextElection(t *testing.T) {
 
 func TestLoadingAnswersLoadInProgress(t *testing.T) {
 	inBubble(t, func(x *fixture) {
+		release := x.logs.Log(1).HoldReads()
+		defer release()
 		x.rt.Elected(1, 1)
 		var got error
 		x.rt.Run(1, func(*coordinator.Tx, *register) {}, func(err error) { got = err })

@@ -230,7 +230,7 @@ func (m *Manager) Open(tp TopicPartition, id TopicID, dirID [16]byte) (*Log, err
 		}
 		return l, nil
 	}
-	d, err := m.dirFor(dirID)
+	d, err := m.reserve(dirID)
 	if err != nil {
 		return nil, fmt.Errorf("make the log of %s: %w", tp, err)
 	}
@@ -245,6 +245,18 @@ func (m *Manager) Open(tp TopicPartition, id TopicID, dirID [16]byte) (*Log, err
 	}
 	m.logs[tp] = l
 	return l, nil
+}
+
+// reserve chooses a directory as dirFor does and counts a log in it at once, so that logs made side by side spread over
+// the directories. Who does not make the log takes the count back.
+func (m *Manager) reserve(dirID [16]byte) (*directory, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, err := m.dirFor(dirID)
+	if err == nil {
+		d.logs.Add(1)
+	}
+	return d, err
 }
 
 // dirFor returns the directory with an id, or the online one with the fewest logs.
@@ -273,14 +285,19 @@ func (m *Manager) dirFor(dirID [16]byte) (*directory, error) {
 	return best, nil
 }
 
-// create makes an empty log in a directory.
-func (m *Manager) create(tp TopicPartition, id TopicID, d *directory, name string) (*Log, error) {
+// create makes an empty log in a directory that was reserved for it, and gives the reservation back if it cannot.
+func (m *Manager) create(tp TopicPartition, id TopicID, d *directory, name string) (l *Log, err error) {
+	defer func() {
+		if err != nil {
+			d.logs.Add(-1)
+		}
+	}()
 	if err := m.forget(d, tp); err != nil {
 		return nil, d.problem("checkpoint", err)
 	}
 	path := filepath.Join(d.path, name)
-	l := newLog(m.env, d, tp, path, m.topicConfig(tp.Topic))
-	_, err := m.env.fs.Stat(path)
+	l = newLog(m.env, d, tp, path, m.topicConfig(tp.Topic))
+	_, err = m.env.fs.Stat(path)
 	fresh := vfs.IsNotExist(err)
 	if err := m.env.fs.MkdirAll(path); err != nil {
 		return nil, l.storageError("make", err)
@@ -294,7 +311,6 @@ func (m *Manager) create(tp TopicPartition, id TopicID, d *directory, name strin
 	if err != nil {
 		return nil, l.storageError("make", err)
 	}
-	d.logs.Add(1)
 	return l, nil
 }
 

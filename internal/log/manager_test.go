@@ -226,6 +226,45 @@ func TestOneDirectoryFails(t *testing.T) {
 	must.NoError(t, good.Sync(context.Background(), 2))
 }
 
+// Logs that are made at the same time spread over the directories like logs made one after the other; one that could not
+// be made counts for nothing.
+func TestLogsMadeSideBySideSpread(t *testing.T) {
+	var waiting atomic.Int32
+	both := make(chan struct{})
+	var full atomic.Bool
+	fsys := vfs.Inject(vfs.NewMem(), func(op vfs.Op) error {
+		if op.Kind != vfs.OpMkdir || !strings.Contains(op.Name, "/t-") {
+			return nil
+		}
+		if full.Load() {
+			return syscall.ENOSPC
+		}
+		if waiting.Add(1) == 2 {
+			close(both)
+		}
+		<-both
+		return nil
+	})
+	x := newManaged(t, fsys, "/a", "/b")
+	var wg sync.WaitGroup
+	var made [2]*Log
+	for p := range made {
+		wg.Go(func() {
+			var err error
+			made[p], err = x.m.Open(TopicPartition{"t", int32(p)}, TopicID{1}, [16]byte{})
+			must.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	must.True(t, made[0].Dir().Path != made[1].Dir().Path)
+	full.Store(true)
+	_, err := x.m.Open(TopicPartition{"t", 2}, TopicID{1}, [16]byte{})
+	must.ErrorIs(t, err, syscall.ENOSPC)
+	for _, d := range x.m.dirs {
+		must.Equal(t, int64(1), d.logs.Load())
+	}
+}
+
 func TestDeleteAndMakeAnew(t *testing.T) {
 	mem := vfs.NewMem()
 	x := newManaged(t, mem, "/a")

@@ -51,6 +51,7 @@ func (m *Manager) MoveTo(tp TopicPartition, dirID [16]byte) error {
 	if l.dir.Load() == to {
 		return nil
 	}
+	to.logs.Add(1)
 	f, err := m.create(tp, l.TopicID(), to, uniqueDirName(tp, futureDirSuffix))
 	if err != nil {
 		return err

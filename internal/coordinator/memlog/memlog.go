@@ -45,6 +45,7 @@ type Log struct {
 	waiting []waiting
 	failing error
 	readErr error
+	reads   chan struct{} // closed when held reads may go on
 	maxSize int
 }
 
@@ -116,6 +117,15 @@ func (l *Log) FailReads(err error) {
 	l.readErr = err
 }
 
+// HoldReads makes reads wait until the function that it returns is called.
+func (l *Log) HoldReads() (release func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reads = make(chan struct{})
+	held := l.reads
+	return sync.OnceFunc(func() { close(held) })
+}
+
 // SetMaxBatchBytes sets the largest batch that is taken.
 func (l *Log) SetMaxBatchBytes(n int) { l.maxSize = n }
 
@@ -160,6 +170,12 @@ func (l *Log) Append(epoch int32, batch []byte, done func(int64, error)) {
 
 // ReadFrom implements coordinator.Partition.
 func (l *Log) ReadFrom(offset int64, maxBytes int) ([]byte, error) {
+	l.mu.Lock()
+	held := l.reads
+	l.mu.Unlock()
+	if held != nil {
+		<-held
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.readErr != nil {
