@@ -93,6 +93,8 @@ func securityOff(s *script.Session) {
 		req := kmsg.NewPtrDescribeACLsRequest()
 		req.ResourceType, req.ResourcePatternType, req.Operation, req.PermissionType = 1, 1, 1, 1
 		s.Ask("acls", v, req)
+		s.Ask("create acls", v, createACLs(creation(2, "t", 3, "User:alice", "*", 3, 3), creation(2, "", 3, "User:alice", "*", 3, 3)))
+		s.Ask("delete acls", v, deleteACLs(*req))
 	})
 	each(s, kmsg.DescribeClientQuotas, func(v int16) {
 		ask := func(label string, strict bool, components ...kmsg.DescribeClientQuotasRequestComponent) {

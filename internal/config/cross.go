@@ -15,6 +15,9 @@ func (s *Set) Text(name string) string {
 
 // validateCross checks rules that take more than one setting.
 func (s *Set) validateCross() error {
+	if err := s.checkAuthorizer(); err != nil {
+		return err
+	}
 	t := s.topic
 	reject := func(key, reason string) error {
 		return &Error{Key: key, Value: s.Text(key), Reason: reason}

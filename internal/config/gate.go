@@ -13,7 +13,6 @@ type gateRow struct {
 
 // securityGate is the one place that says which settings stop the start.
 var securityGate = []gateRow{
-	{"authorizer.class.name", "access control lists", "everybody could do everything"},
 	{"ssl.", "TLS", "connections would be readable"},
 	{"sasl.", "SASL authentication", "everybody could connect"},
 	{"security.inter.broker.protocol", "TLS and SASL", "connections between brokers would be readable and open"},

@@ -8,7 +8,7 @@ import (
 // Every row of the gate must stop the start when its key is given, and no default may.
 func TestSecurityGate(t *testing.T) {
 	for _, line := range []string{
-		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "ssl.keystore.location=/k", "ssl.client.auth=required",
+		"ssl.keystore.location=/k", "ssl.client.auth=required",
 		"sasl.enabled.mechanisms=PLAIN", "sasl.jaas.config=secret required", "security.inter.broker.protocol=SSL", "security.providers=a.B",
 		"principal.builder.class=a.B", "connections.max.reauth.ms=1000", "delegation.token.secret.key=s3cret", "client.quota.callback.class=a.B",
 		"quota.producer.default=1000", "quota.consumer.default=1000", "create.topic.policy.class.name=a.B", "alter.config.policy.class.name=a.B",

@@ -143,7 +143,7 @@ func (l *loader) other(key, raw string) {
 		if o.key == "listener.name." {
 			break
 		}
-		if o.say != "" {
+		if o.say != "" && !l.forAuthorizer(key) {
 			l.note(key, "it has no effect: %s", o.say)
 		}
 		return

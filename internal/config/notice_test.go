@@ -37,6 +37,21 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+func TestAuthorizer(t *testing.T) {
+	s, notices, err := tryLoad(t, combined+"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:a;User:b\nallow.everyone.if.no.acl.found=true")
+	if err != nil || len(notices) > 0 {
+		t.Fatalf("err = %v, notices = %v", err, notices)
+	}
+	if users, open := s.Authorizer(); users != "User:a;User:b" || !open {
+		t.Errorf("super users %q, open %v", users, open)
+	}
+	for _, other := range []string{"kafka.security.authorizer.AclAuthorizer", "com.example.Mine"} {
+		if _, _, err := tryLoad(t, combined+"authorizer.class.name="+other); err == nil || !strings.Contains(err.Error(), other) || !strings.Contains(err.Error(), "StandardAuthorizer") {
+			t.Errorf("%s: %v", other, err)
+		}
+	}
+}
+
 func TestKeysOfAListener(t *testing.T) {
 	if _, notices, err := tryLoad(t, combined+"listener.name.plaintext.max.connections=5"); err != nil || len(notices) != 0 {
 		t.Errorf("%v %v", notices, err)

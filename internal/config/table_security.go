@@ -3,8 +3,8 @@
 package config
 
 var securityDefs = []Def{
-	{Name: "authorizer.class.name", Type: String, Importance: Low, Effect: Refused,
-		Doc: "Class that decides who may do what."},
+	{Name: "authorizer.class.name", Type: String, Importance: Low,
+		Doc: "Who decides who may do what: org.apache.kafka.metadata.authorizer.StandardAuthorizer, or empty for nobody. super.users and allow.everyone.if.no.acl.found belong to it."},
 	{Name: "delegation.token.expiry.check.interval.ms", Type: Long, Default: "3600000", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "delegation tokens are not there yet"},
 	{Name: "delegation.token.expiry.time.ms", Type: Long, Default: "86400000", Importance: Medium, Valid: atLeast(1), Effect: NoEffect, Why: "delegation tokens are not there yet"},
 	{Name: "delegation.token.max.lifetime.ms", Type: Long, Default: "604800000", Importance: Medium, Valid: atLeast(1), Effect: NoEffect, Why: "delegation tokens are not there yet"},

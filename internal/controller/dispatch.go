@@ -17,6 +17,8 @@ func handle[T kmsg.Request](f func(*Controller, RequestContext, T) (decision, er
 var handlers = map[int16]handlerFunc{
 	19: handle((*Controller).createTopics),
 	20: handle((*Controller).deleteTopics),
+	30: handle((*Controller).createACLs),
+	31: handle((*Controller).deleteACLs),
 	33: handle((*Controller).alterConfigs),
 	37: handle((*Controller).createPartitions),
 	43: handle((*Controller).electLeaders),

@@ -1,8 +1,6 @@
 package handler
 
 import (
-	"context"
-
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/coordinator/group"
@@ -50,7 +48,7 @@ func (b *Broker) describedGroup(r *wire.Request, req *kmsg.DescribeGroupsRequest
 		}
 	}
 	if g.ErrorCode == 0 && req.IncludeAuthorizedOperations && r.Version >= 3 {
-		g.AuthorizedOperations = authz.AuthorizedOperations(context.Background(), b.Authorizer, caller(r), authz.Group, d.Group)
+		g.AuthorizedOperations = authz.AuthorizedOperations(b.Authorizer, caller(r), authz.Group, d.Group)
 	}
 	g.Members = make([]kmsg.DescribeGroupsResponseGroupMember, 0, len(d.Members))
 	for _, m := range d.Members {

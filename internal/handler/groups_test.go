@@ -29,12 +29,8 @@ type only struct {
 	name string
 }
 
-func (o only) Authorize(_ context.Context, _ authz.Caller, actions []authz.Action) []bool {
-	out := make([]bool, len(actions))
-	for i, a := range actions {
-		out[i] = a.Type != o.kind || o.name != "" && a.Name != o.name
-	}
-	return out
+func (o only) Authorize(_ authz.Caller, _ authz.Operation, t authz.ResourceType, name string) bool {
+	return t != o.kind || o.name != "" && name != o.name
 }
 func (only) Enabled() bool { return true }
 
@@ -275,14 +271,10 @@ func TestListGroupsShowsWhatMayBeDescribed(t *testing.T) {
 // denyBoth allows what both allow.
 type denyBoth struct{ a, b only }
 
-func (d denyBoth) Authorize(ctx context.Context, c authz.Caller, actions []authz.Action) []bool {
-	x, y := d.a.Authorize(ctx, c, actions), d.b.Authorize(ctx, c, actions)
-	for i := range x {
-		x[i] = x[i] && y[i]
-	}
-	return x
+func (d denyBoth) Authorize(c authz.Caller, op authz.Operation, t authz.ResourceType, name string) bool {
+	return d.a.Authorize(c, op, t, name) && d.b.Authorize(c, op, t, name)
 }
-func (d denyBoth) AuthorizeByType(context.Context, authz.Caller, authz.Operation, authz.ResourceType) bool {
+func (d denyBoth) AuthorizeByType(authz.Caller, authz.Operation, authz.ResourceType) bool {
 	return true
 }
 func (denyBoth) Enabled() bool { return true }

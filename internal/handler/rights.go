@@ -1,8 +1,6 @@
 package handler
 
 import (
-	"context"
-
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/security/principal"
 	"github.com/weir-stream/weir/internal/wire"
@@ -12,26 +10,23 @@ import (
 // have: clients take it as final, and it says what is missing.
 const errTransactions = wire.UnsupportedVersion
 
-// caller is who sent a request.
+// caller is who sent a request. Who has no principal of the usual form has no name to be given rights by.
 func caller(r *wire.Request) authz.Caller {
 	p, err := principal.Parse(r.Conn.Principal)
 	if err != nil {
-		p = principal.Anonymous
+		p = principal.Principal{}
 	}
 	return authz.Caller{Principal: p, Host: r.Conn.Remote.Addr(), Listener: r.Conn.Listener}
 }
 
 // allowed asks the authorizer.
 func (b *Broker) allowed(r *wire.Request, op authz.Operation, t authz.ResourceType, name string) bool {
-	if !b.Authorizer.Enabled() {
-		return true
-	}
-	return authz.Allowed(context.Background(), b.Authorizer, caller(r), op, t, name)
+	return b.Authorizer.Authorize(caller(r), op, t, name)
 }
 
 // mayWriteSomeTopic reports whether the client may write to any topic at all, which is enough for a producer id.
 func (b *Broker) mayWriteSomeTopic(r *wire.Request) bool {
-	return b.Authorizer.AuthorizeByType(context.Background(), caller(r), authz.Write, authz.Topic)
+	return b.Authorizer.AuthorizeByType(caller(r), authz.Write, authz.Topic)
 }
 
 // clusterOperations and topicOperations are the bit fields that clients ask for; 0 for who may not describe.
@@ -39,9 +34,9 @@ func (b *Broker) clusterOperations(r *wire.Request) int32 {
 	if !b.allowed(r, authz.Describe, authz.Cluster, authz.ClusterName) {
 		return 0
 	}
-	return authz.AuthorizedOperations(context.Background(), b.Authorizer, caller(r), authz.Cluster, authz.ClusterName)
+	return authz.AuthorizedOperations(b.Authorizer, caller(r), authz.Cluster, authz.ClusterName)
 }
 
 func (b *Broker) topicOperations(r *wire.Request, name string) int32 {
-	return authz.AuthorizedOperations(context.Background(), b.Authorizer, caller(r), authz.Topic, name)
+	return authz.AuthorizedOperations(b.Authorizer, caller(r), authz.Topic, name)
 }

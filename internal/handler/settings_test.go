@@ -55,10 +55,8 @@ func (e *echo) Handle(_ context.Context, _ controller.RequestContext, req kmsg.R
 // nobody refuses everything.
 type nobody struct{ authz.AllowAll }
 
-func (nobody) Authorize(_ context.Context, _ authz.Caller, actions []authz.Action) []bool {
-	return make([]bool, len(actions))
-}
-func (nobody) Enabled() bool { return true }
+func (nobody) Authorize(authz.Caller, authz.Operation, authz.ResourceType, string) bool { return false }
+func (nobody) Enabled() bool                                                            { return true }
 
 // settingsBroker is a broker with a topic, settings, quotas and credentials, without logs or listeners.
 func settingsBroker(t *testing.T) (*Broker, *echo) {
@@ -379,8 +377,15 @@ func TestDescribeUserScramCredentialsShowsNoSecret(t *testing.T) {
 
 func TestDescribeACLsWithoutAuthorizer(t *testing.T) {
 	b, _ := settingsBroker(t)
-	resp := ask1[*kmsg.DescribeACLsResponse](t, b.handleDescribeACLs, kmsg.NewPtrDescribeACLsRequest())
+	req := kmsg.NewPtrDescribeACLsRequest()
+	req.ResourceType, req.ResourcePatternType, req.Operation, req.PermissionType = 1, 1, 1, 1
+	resp := ask1[*kmsg.DescribeACLsResponse](t, b.handleDescribeACLs, req)
 	if wire.Code(resp.ErrorCode) != wire.SecurityDisabled || *resp.ErrorMessage != "No Authorizer is configured on the broker" {
+		t.Errorf("answer = %+v", resp)
+	}
+	change := kmsg.NewPtrCreateACLsRequest()
+	change.Creations = []kmsg.CreateACLsRequestCreation{{ResourceType: 2, ResourceName: "t", ResourcePatternType: 3, Principal: "User:a", Host: "*", Operation: 3, PermissionType: 3}}
+	if resp := ask1[*kmsg.CreateACLsResponse](t, b.handleCreateACLs, change); len(resp.Results) != 1 || wire.Code(resp.Results[0].ErrorCode) != wire.SecurityDisabled {
 		t.Errorf("answer = %+v", resp)
 	}
 }

@@ -25,6 +25,8 @@ func (b *Broker) Routes() []wire.Route {
 		{Key: 22, MinVersion: 0, MaxVersion: 5, Handle: b.handleInitProducerID},
 		{Key: 23, MinVersion: 2, MaxVersion: 4, Handle: b.handleOffsetForLeaderEpoch},
 		{Key: 29, MinVersion: 1, MaxVersion: 3, Handle: b.handleDescribeACLs},
+		{Key: 30, MinVersion: 1, MaxVersion: 3, Handle: b.handleCreateACLs},
+		{Key: 31, MinVersion: 1, MaxVersion: 3, Handle: b.handleDeleteACLs},
 		{Key: 32, MinVersion: 1, MaxVersion: 4, Handle: b.handleDescribeConfigs},
 		{Key: 33, MinVersion: 0, MaxVersion: 2, Handle: b.handleAlterConfigs},
 		{Key: 34, MinVersion: 1, MaxVersion: 2, Handle: b.handleAlterReplicaLogDirs},

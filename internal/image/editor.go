@@ -19,6 +19,7 @@ type Editor struct {
 	configs  edit[ConfigResource, map[string]string]
 	quotas   edit[string, *ClientQuota]
 	acls     edit[UUID, *ACL]
+	aclIDs   edit[ACLRule, UUID]
 	scram    edit[ScramKey, *ScramCredential]
 	tokens   edit[string, *DelegationToken]
 
@@ -33,7 +34,7 @@ func (i *Image) Edit() *Editor {
 	return &Editor{
 		base: i, next: &next, delta: &Delta{From: i},
 		topics: editOf(i.topics), topicIDs: editOf(i.topicIDs), configs: editOf(i.configs), quotas: editOf(i.quotas),
-		acls: editOf(i.acls), scram: editOf(i.scram), tokens: editOf(i.tokens),
+		acls: editOf(i.acls), aclIDs: editOf(i.aclIDs), scram: editOf(i.scram), tokens: editOf(i.tokens),
 	}
 }
 
@@ -42,7 +43,7 @@ func (e *Editor) Finish(at Provenance) (*Image, *Delta) {
 	n := e.next
 	n.at = at
 	n.topics, n.topicIDs, n.configs = e.topics.share(), e.topicIDs.share(), e.configs.share()
-	n.quotas, n.acls, n.scram, n.tokens = e.quotas.share(), e.acls.share(), e.scram.share(), e.tokens.share()
+	n.quotas, n.acls, n.aclIDs, n.scram, n.tokens = e.quotas.share(), e.acls.share(), e.aclIDs.share(), e.scram.share(), e.tokens.share()
 	if e.ownedBrokers {
 		n.brokerIDs = slices.Sorted(maps.Keys(n.brokers))
 	}
@@ -181,10 +182,14 @@ func (e *Editor) clientQuota(r *mr.ClientQuotaRecord) {
 func (e *Editor) security(record mr.Record) {
 	switch r := record.(type) {
 	case *mr.AccessControlEntryRecord:
-		e.acls.set(r.ID, &ACL{ID: r.ID, ResourceType: r.ResourceType, ResourceName: r.ResourceName, PatternType: r.PatternType,
-			Principal: r.Principal, Host: r.Host, Operation: r.Operation, Permission: r.PermissionType})
+		e.forgetACL(r.ID)
+		rule := ACLRule{ResourceType: r.ResourceType, ResourceName: r.ResourceName, PatternType: r.PatternType,
+			Principal: r.Principal, Host: r.Host, Operation: r.Operation, Permission: r.PermissionType}
+		e.acls.set(r.ID, &ACL{r.ID, rule})
+		e.aclIDs.set(rule, r.ID)
 		mark(&e.delta.ACLs, r.ID)
 	case *mr.RemoveAccessControlEntryRecord:
+		e.forgetACL(r.ID)
 		e.acls.remove(r.ID)
 		mark(&e.delta.ACLs, r.ID)
 	case *mr.UserScramCredentialRecord:
@@ -202,5 +207,14 @@ func (e *Editor) security(record mr.Record) {
 	case *mr.RemoveDelegationTokenRecord:
 		e.tokens.remove(r.TokenID)
 		mark(&e.delta.Tokens, r.TokenID)
+	}
+}
+
+// forgetACL takes the rule of an entry out of the index, unless another entry with the same rule is there.
+func (e *Editor) forgetACL(id UUID) {
+	if a, ok := e.acls.get(id); ok {
+		if at, _ := e.aclIDs.get(a.ACLRule); at == id {
+			e.aclIDs.remove(a.ACLRule)
+		}
 	}
 }

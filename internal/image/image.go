@@ -57,6 +57,7 @@ type Image struct {
 	quotas    shards[string, *ClientQuota]
 	producer  int64
 	acls      shards[UUID, *ACL]
+	aclIDs    shards[ACLRule, UUID]
 	scram     shards[ScramKey, *ScramCredential]
 	tokens    shards[string, *DelegationToken]
 	unknown   []metarecord.Versioned
@@ -217,6 +218,15 @@ func (i *Image) ACLCount() int { return i.acls.n }
 func (i *Image) ACL(id UUID) *ACL {
 	a, _ := i.acls.get(id)
 	return a
+}
+
+// ACLByRule is nil if there is no entry that says just this.
+func (i *Image) ACLByRule(r ACLRule) *ACL {
+	id, ok := i.aclIDs.get(r)
+	if !ok {
+		return nil
+	}
+	return i.ACL(id)
 }
 
 // Scram is nil if the user has no credential of that mechanism.

@@ -36,7 +36,12 @@ type ClientQuota struct {
 
 // ACL is one access control entry. Immutable.
 type ACL struct {
-	ID           UUID
+	ID UUID
+	ACLRule
+}
+
+// ACLRule is what an access control entry says.
+type ACLRule struct {
 	ResourceType int8
 	ResourceName string
 	PatternType  int8

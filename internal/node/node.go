@@ -22,6 +22,7 @@ import (
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/uplink"
@@ -79,6 +80,7 @@ type Node struct {
 	uplink     *uplink.Broker
 	groups     *group.Coordinator
 	handlers   *handler.Broker
+	rights     *authz.Standard // nil: nobody is refused
 	server     *server.Server
 
 	clientMetrics *clientmetrics.Manager // nil: off

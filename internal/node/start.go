@@ -20,7 +20,6 @@ import (
 	"github.com/weir-stream/weir/internal/node/format"
 	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/replica"
-	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/uplink"
 )
@@ -153,7 +152,7 @@ func (n *Node) listen() error {
 	}
 	n.handlers = handler.New(handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
-		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: authz.AllowAll{}, Features: image.SupportedFeatures(),
+		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authorizer(), Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
 	})
 	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: newObserver(n.opts.Metrics)}

@@ -1,10 +1,10 @@
-// Package authz asks who may do what. It has Kafka's resource types and operations, the Authorizer that every
-// handler asks, and AllowAll, which is used until access control lists are there. It knows no protocol messages
-// and no cluster state.
+// Package authz decides who may do what. It has Kafka's resource types and operations, the Authorizer that every
+// handler asks, AllowAll for a broker without one, and Standard, which decides by access control lists as Apache
+// Kafka's StandardAuthorizer does. It knows no protocol messages and no cluster state: who follows the metadata
+// (node) hands it the entries.
 package authz
 
 import (
-	"context"
 	"net/netip"
 
 	"github.com/weir-stream/weir/internal/security/principal"
@@ -56,19 +56,12 @@ type Caller struct {
 	Listener  string
 }
 
-// Action is an operation on a resource.
-type Action struct {
-	Operation Operation
-	Type      ResourceType
-	Name      string
-}
-
 // Authorizer decides. It must not wait for anything and is safe for concurrent use.
 type Authorizer interface {
-	// Authorize answers for each action, in order, whether the caller may do it.
-	Authorize(ctx context.Context, who Caller, actions []Action) []bool
+	// Authorize tells whether the caller may do op to the resource.
+	Authorize(who Caller, op Operation, t ResourceType, name string) bool
 	// AuthorizeByType tells whether the caller may do op to at least one resource of the type.
-	AuthorizeByType(ctx context.Context, who Caller, op Operation, t ResourceType) bool
+	AuthorizeByType(who Caller, op Operation, t ResourceType) bool
 	// Enabled is false if nobody is ever refused, in which case the requests about rules are answered with
 	// SECURITY_DISABLED.
 	Enabled() bool
@@ -77,46 +70,14 @@ type Authorizer interface {
 // AllowAll lets everybody do everything.
 type AllowAll struct{}
 
-// Authorize answers true to everything.
-func (AllowAll) Authorize(_ context.Context, _ Caller, actions []Action) []bool {
-	out := make([]bool, len(actions))
-	for i := range out {
-		out[i] = true
-	}
-	return out
-}
+// Authorize answers true.
+func (AllowAll) Authorize(Caller, Operation, ResourceType, string) bool { return true }
 
 // AuthorizeByType answers true.
-func (AllowAll) AuthorizeByType(context.Context, Caller, Operation, ResourceType) bool { return true }
+func (AllowAll) AuthorizeByType(Caller, Operation, ResourceType) bool { return true }
 
 // Enabled answers false.
 func (AllowAll) Enabled() bool { return false }
-
-// Allowed asks about a single action.
-func Allowed(ctx context.Context, a Authorizer, who Caller, op Operation, t ResourceType, name string) bool {
-	if _, all := a.(AllowAll); all {
-		return true
-	}
-	return a.Authorize(ctx, who, []Action{{op, t, name}})[0]
-}
-
-// AllowedNames asks about one operation on several resources and returns the names that are allowed, in order.
-func AllowedNames(ctx context.Context, a Authorizer, who Caller, op Operation, t ResourceType, names []string) []string {
-	if _, all := a.(AllowAll); all {
-		return names
-	}
-	actions := make([]Action, len(names))
-	for i, n := range names {
-		actions[i] = Action{op, t, n}
-	}
-	out := names[:0:0]
-	for i, ok := range a.Authorize(ctx, who, actions) {
-		if ok {
-			out = append(out, names[i])
-		}
-	}
-	return out
-}
 
 // supported are the operations that make sense for a resource type, as Kafka's AclEntry has them.
 var supported = map[ResourceType][]Operation{
@@ -133,16 +94,11 @@ func SupportedOperations(t ResourceType) []Operation { return supported[t] }
 
 // AuthorizedOperations returns the bit field that Metadata, DescribeCluster and DescribeGroups answer when they
 // are asked to: bit n stands for the operation with number n.
-func AuthorizedOperations(ctx context.Context, a Authorizer, who Caller, t ResourceType, name string) int32 {
-	ops := supported[t]
-	actions := make([]Action, len(ops))
-	for i, op := range ops {
-		actions[i] = Action{op, t, name}
-	}
+func AuthorizedOperations(a Authorizer, who Caller, t ResourceType, name string) int32 {
 	var bits int32
-	for i, ok := range a.Authorize(ctx, who, actions) {
-		if ok {
-			bits |= 1 << ops[i]
+	for _, op := range supported[t] {
+		if a.Authorize(who, op, t, name) {
+			bits |= 1 << op
 		}
 	}
 	return bits
