@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -93,6 +94,39 @@ func (c *Client) Throttle(ctx context.Context, bytesPerSecond int64, brokers []i
 	for _, r := range rs {
 		if r.Err != nil && !errors.Is(r.Err, kerr.UnknownTopicOrPartition) {
 			err = errors.Join(err, fmt.Errorf("throttle %s: %w", r.Name, r.Err))
+		}
+	}
+	return err
+}
+
+// Unthrottle removes every limit on replication: those of the given brokers
+// that answer, and those of all topics. A broker that is down keeps its rate,
+// which does nothing without the topics'.
+func (c *Client) Unthrottle(ctx context.Context, brokers []int32) error {
+	all, err := c.adm.ListTopicsWithInternal(ctx)
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
+	limited, err := c.TopicSetting(ctx, topicThrottles[0], all.Names()...)
+	if err != nil {
+		return err
+	}
+	var topics []string
+	for topic, replicas := range limited {
+		if replicas != "" {
+			topics = append(topics, topic)
+		}
+	}
+	if err := c.Throttle(ctx, 0, nil, topics); err != nil {
+		return err
+	}
+	nodes, err := c.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if !n.Fenced && slices.Contains(brokers, n.ID) {
+			err = errors.Join(err, c.Throttle(ctx, 0, []int32{n.ID}, nil))
 		}
 	}
 	return err

@@ -85,6 +85,22 @@ func EnsureIn(ctx context.Context, cache, version string, out io.Writer) (*Dist,
 	return d, nil
 }
 
+// Assembled lists the versions that lie whole in a cache folder.
+func Assembled(cache string) []string {
+	entries, err := os.ReadDir(cache)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		version, ok := strings.CutSuffix(e.Name(), "-"+layout)
+		if d := (&Dist{Dir: filepath.Join(cache, e.Name()), Version: version}); ok && d.complete() {
+			out = append(out, version)
+		}
+	}
+	return out
+}
+
 func need(command string) error {
 	if _, err := exec.LookPath(command); err != nil {
 		return fmt.Errorf("%s: %w", command, ErrMissing)

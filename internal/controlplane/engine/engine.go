@@ -34,6 +34,9 @@ type Capabilities struct {
 type Engine interface {
 	Name() string
 	Capabilities() Capabilities
+	// Versions are those that can be had without the network; the error says
+	// what is missing on this machine, and what to do.
+	Versions() ([]string, error)
 	// Prepare finds or gets what the cluster's version needs; progress is for
 	// people. Repeating it is cheap. Its errors say what to do.
 	Prepare(ctx context.Context, c *spec.Cluster, progress io.Writer) (Installation, error)
@@ -73,6 +76,12 @@ type Layout struct{ Dir string }
 
 // Certs is the folder of certificates and secrets.
 func (l Layout) Certs() string { return filepath.Join(l.Dir, "certs") }
+
+// CA is the certificate of the cluster's authority.
+func (l Layout) CA() string { return filepath.Join(l.Certs(), certs.CAFile) }
+
+// Users is the folder of the credentials of the cluster's users.
+func (l Layout) Users() string { return filepath.Join(l.Dir, "users") }
 
 // ClientProperties is the administrator's way to the cluster.
 func (l Layout) ClientProperties() string { return filepath.Join(l.Dir, "client.properties") }

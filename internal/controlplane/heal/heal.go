@@ -143,7 +143,7 @@ func (h *History) ill(policy Policy, now time.Time) []Anomaly {
 	last := &h.Seen[len(h.Seen)-1]
 	for _, b := range h.Cluster.Brokers {
 		seen, ok := last.Broker(b.ID)
-		if !ok || h.busy(b.ID) {
+		if !ok || b.Stopped || h.busy(b.ID) {
 			continue
 		}
 		a := Anomaly{Broker: b.ID}

@@ -63,8 +63,11 @@ func StopBroker(p Picture, id int32) spec.Plan {
 		}
 	}
 	return spec.Plan{
-		Summary:          fmt.Sprintf("Stop broker %d", id),
-		Steps:            []spec.PlannedStep{step(spec.StepStopBroker, spec.StepArgs{Broker: id}, "Stop broker %d", id)},
+		Summary: fmt.Sprintf("Stop broker %d", id),
+		Steps: []spec.PlannedStep{
+			step(spec.StepDeclareStopped, spec.StepArgs{Brokers: []int32{id}}, "Note that broker %d shall not run", id),
+			step(spec.StepStopBroker, spec.StepArgs{Broker: id}, "Stop broker %d", id),
+		},
 		EstimatedSeconds: RatesFor(p.Cluster.Engine).StopSeconds,
 		Risks:            risks,
 		Undo:             "Start the broker again.",
@@ -77,13 +80,41 @@ func StartBroker(p Picture, id int32) spec.Plan {
 		return impossible("%s", why)
 	}
 	pl := spec.Plan{
-		Summary:          fmt.Sprintf("Start broker %d", id),
-		Steps:            []spec.PlannedStep{step(spec.StepStartBroker, spec.StepArgs{Broker: id}, "Start broker %d", id)},
+		Summary: fmt.Sprintf("Start broker %d", id),
+		Steps: []spec.PlannedStep{
+			step(spec.StepDeclareStarted, spec.StepArgs{Brokers: []int32{id}}, "Note that broker %d shall run", id),
+			step(spec.StepStartBroker, spec.StepArgs{Broker: id}, "Start broker %d", id),
+		},
 		EstimatedSeconds: RatesFor(p.Cluster.Engine).StartSeconds + 5,
 		Undo:             "Stop the broker.",
 	}
 	pl.Steps = append(pl.Steps, awaitAll([]int32{id})...)
 	return pl
+}
+
+// KillBroker plans the drill: to end a broker by force, which healing then
+// finds and mends.
+func KillBroker(p Picture, id int32) spec.Plan {
+	if why := p.find(id); why != "" {
+		return impossible("%s", why)
+	}
+	b, _ := p.Cluster.Broker(id)
+	switch {
+	case b.Stopped:
+		return impossible("broker %d is stopped: start it first", id)
+	case b.Controller && p.Cluster.Controllers() > 1:
+		if why := p.voteLost(id); why != "" {
+			return impossible("broker %d must not die now: %s", id, why)
+		}
+	}
+	return spec.Plan{
+		Summary:          fmt.Sprintf("Kill broker %d, and let healing bring it back", id),
+		Steps:            []spec.PlannedStep{step(spec.StepKillBroker, spec.StepArgs{Broker: id}, "Kill broker %d", id)},
+		EstimatedSeconds: 1,
+		Restarts:         1,
+		Risks:            p.exposed(id).risks(),
+		Undo:             "Nothing to undo: healing starts the broker again.",
+	}
 }
 
 // KillAndRestart plans to end a broker that no longer answers, by force, and

@@ -79,6 +79,10 @@ func (p *Picture) voteLost(without ...int32) string {
 	return fmt.Sprintf("only %d of %d controllers would be left, and %d are needed", left, voters, voters/2+1)
 }
 
+// QuorumLost says why the metadata quorum would have no majority without the
+// given brokers, "" if it would.
+func (p *Picture) QuorumLost(without ...int32) string { return p.voteLost(without...) }
+
 // exposure counts partitions that lose something while brokers are away.
 type exposure struct {
 	offline int // nobody else is in sync
@@ -184,13 +188,21 @@ func startAll(c *spec.Cluster) []spec.PlannedStep {
 	return append(first, rest...)
 }
 
-// stopAll stops the controllers last, so that the others can hand over.
-func stopAll(c *spec.Cluster) []spec.PlannedStep {
-	steps := startAll(c)
-	slices.Reverse(steps)
-	for i := range steps {
-		steps[i].Kind = spec.StepStopBroker
-		steps[i].Title = strings.Replace(steps[i].Title, "Start", "Stop", 1)
+// stopAll stops the controllers last, so that the others can hand over, and
+// those all at once, so that none waits for a majority that has gone.
+func stopAll(c *spec.Cluster) (steps []spec.PlannedStep) {
+	var first, last []int32
+	for _, b := range c.Brokers {
+		if b.Controller {
+			last = append(last, b.ID)
+		} else {
+			first = append(first, b.ID)
+		}
+	}
+	for _, ids := range [][]int32{first, last} {
+		if len(ids) > 0 {
+			steps = append(steps, step(spec.StepStopBroker, spec.StepArgs{Brokers: ids}, "Stop %s", names(ids)))
+		}
 	}
 	return steps
 }
@@ -201,10 +213,11 @@ func Stop(p Picture) spec.Plan {
 	if c.State == spec.Stopped {
 		return spec.Plan{Summary: c.Name + " is stopped already"}
 	}
+	declare := step(spec.StepDeclareStopped, spec.StepArgs{Brokers: c.BrokerIDs()}, "Note that no broker shall run")
 	return spec.Plan{
 		Summary:          fmt.Sprintf("Stop all %d brokers of %s", len(c.Brokers), c.Name),
-		Steps:            stopAll(c),
-		EstimatedSeconds: len(c.Brokers) * RatesFor(c.Engine).StopSeconds,
+		Steps:            append([]spec.PlannedStep{declare}, stopAll(c)...),
+		EstimatedSeconds: 2 * RatesFor(c.Engine).StopSeconds,
 		Risks:            []string{"No client can read or write until the cluster is started again."},
 		Undo:             "Start the cluster.",
 	}
@@ -216,7 +229,29 @@ func Start(p Picture) spec.Plan {
 	ids := c.BrokerIDs()
 	pl := spec.Plan{
 		Summary:          fmt.Sprintf("Start all %d brokers of %s", len(ids), c.Name),
-		Steps:            startAll(c),
+		Steps:            []spec.PlannedStep{step(spec.StepDeclareStarted, spec.StepArgs{Brokers: ids}, "Note that all brokers shall run")},
+		EstimatedSeconds: 2*len(ids) + RatesFor(c.Engine).StartSeconds,
+		Undo:             "Stop the cluster.",
+	}
+	pl.Steps = append(pl.Steps, startAll(c)...)
+	pl.Steps = append(pl.Steps, awaitAll(ids)...)
+	return pl
+}
+
+// Resume plans to start the brokers that shall run, after the service stopped
+// them or the machine ended.
+func Resume(c spec.Cluster) spec.Plan {
+	var ids []int32
+	wanted := c
+	wanted.Brokers = nil
+	for _, b := range c.Brokers {
+		if !b.Stopped {
+			ids, wanted.Brokers = append(ids, b.ID), append(wanted.Brokers, b)
+		}
+	}
+	pl := spec.Plan{
+		Summary:          fmt.Sprintf("Start %s of %s again", names(ids), c.Name),
+		Steps:            startAll(&wanted),
 		EstimatedSeconds: 2*len(ids) + RatesFor(c.Engine).StartSeconds,
 		Undo:             "Stop the cluster.",
 	}
@@ -239,7 +274,7 @@ func Delete(p Picture) spec.Plan {
 	c := &p.Cluster
 	pl := spec.Plan{
 		Summary:          fmt.Sprintf("Delete %s: its %d brokers and all of its data", c.Name, len(c.Brokers)),
-		EstimatedSeconds: len(c.Brokers)*RatesFor(c.Engine).StopSeconds + 1,
+		EstimatedSeconds: 2*RatesFor(c.Engine).StopSeconds + 1,
 		Undo:             "Cannot be undone: the data is gone.",
 	}
 	topics := map[string]bool{}
@@ -255,7 +290,8 @@ func Delete(p Picture) spec.Plan {
 	if !p.Seen.Reachable {
 		pl.Risks = []string{"The cluster does not answer, so that nobody can say what is destroyed."}
 	}
-	pl.Steps = append(stopAll(c), step(spec.StepRemoveCluster, spec.StepArgs{}, "Remove all files of %s", c.Name))
+	pl.Steps = append([]spec.PlannedStep{step(spec.StepDeclareStopped, spec.StepArgs{Brokers: c.BrokerIDs()}, "Note that no broker shall run")}, stopAll(c)...)
+	pl.Steps = append(pl.Steps, step(spec.StepRemoveCluster, spec.StepArgs{}, "Remove all files of %s", c.Name))
 	return pl
 }
 

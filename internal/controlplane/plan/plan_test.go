@@ -67,6 +67,8 @@ func kinds(pl spec.Plan) string {
 		k := string(s.Kind)
 		if s.Args.Broker != 0 {
 			k += fmt.Sprint(" ", s.Args.Broker)
+		} else if s.Kind == spec.StepStopBroker {
+			k += fmt.Sprint(" ", s.Args.Brokers)
 		}
 		out = append(out, k)
 	}
@@ -133,6 +135,8 @@ func TestImpossible(t *testing.T) {
 	create.Settings = map[string]string{"default.replication.factor": "3"}
 	voter := brokers(4, 1)
 	voter[0].Controller, voter[0].ControllerPort = true, 23009
+	idle := picture(3, 3)
+	idle.Cluster = idle.Cluster.WithStopped(true, 2)
 	taken := brokers(4, 1)
 	taken[0].ClientPort = 20001
 	for name, tc := range map[string]struct {
@@ -165,6 +169,8 @@ func TestImpossible(t *testing.T) {
 		"replace without vote":    {ReplaceBroker(picture(3, 3).down(1), 2), "cannot be replaced"},
 		"start unknown":           {StartBroker(picture(3, 3), 7), "no broker 7"},
 		"stop unknown":            {StopBroker(picture(3, 3), 7), "no broker 7"},
+		"drill on the stopped":    {KillBroker(idle, 2), "is stopped"},
+		"drill without majority":  {KillBroker(picture(3, 3).down(1), 2), "must not die now"},
 		"kill unknown":            {KillAndRestart(picture(3, 3), 7), "no broker 7"},
 	} {
 		if !strings.Contains(tc.pl.Impossible, tc.says) || len(tc.pl.Steps) != 0 {
@@ -183,16 +189,17 @@ func TestSteps(t *testing.T) {
 	}{
 		"create": {Create(picture(4, 1).Cluster), "prepare-engine, provision-broker 1, provision-broker 2, provision-broker 3, provision-broker 4, " +
 			"start-broker 1, start-broker 2, start-broker 3, start-broker 4, await-brokers"},
-		"stop":         {Stop(picture(4, 1)), "stop-broker 4, stop-broker 3, stop-broker 2, stop-broker 1"},
+		"stop":         {Stop(picture(4, 1)), "declare-stopped, stop-broker [4], stop-broker [1 2 3]"},
 		"stop again":   {Stop(stopped), ""},
-		"start":        {Start(stopped), "start-broker 1, start-broker 2, start-broker 3" + await},
-		"delete":       {Delete(picture(2, 1)), "stop-broker 2, stop-broker 1, remove-cluster"},
+		"start":        {Start(stopped), "declare-started, start-broker 1, start-broker 2, start-broker 3" + await},
+		"delete":       {Delete(picture(2, 1)), "declare-stopped, stop-broker [2], stop-broker [1], remove-cluster"},
 		"restart":      {RestartBroker(picture(3, 3), 2), "await-in-sync, stop-broker 2, start-broker 2" + await},
 		"restart dead": {RestartBroker(picture(3, 3).down(2), 2), "stop-broker 2, start-broker 2" + await},
 		"restart one":  {RestartBroker(picture(1, 1), 1), "stop-broker 1, start-broker 1" + await},
-		"stop broker":  {StopBroker(picture(3, 3), 2), "stop-broker 2"},
-		"start broker": {StartBroker(picture(3, 3), 2), "start-broker 2" + await},
-		"kill":         {KillAndRestart(picture(3, 3), 2), "kill-broker 2, start-broker 2" + await},
+		"stop broker":  {StopBroker(picture(3, 3), 2), "declare-stopped, stop-broker 2"},
+		"start broker": {StartBroker(picture(3, 3), 2), "declare-started, start-broker 2" + await},
+		"kill":         {KillAndRestart(picture(3, 3), 2), "kill-broker 2, declare-started, start-broker 2" + await},
+		"drill":        {KillBroker(picture(3, 3), 2), "kill-broker 2"},
 		"replace":      {ReplaceBroker(picture(3, 3).down(2), 2), "kill-broker 2, wipe-broker 2, provision-broker 2, start-broker 2" + await},
 		"same size":    {Scale(picture(3, 3), ScaleRequest{}), ""},
 	} {

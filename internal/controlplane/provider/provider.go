@@ -219,6 +219,7 @@ func (l *Local) Stop(ctx context.Context, pidFile string, grace time.Duration) (
 			forced, sig = sig == syscall.SIGKILL, 0
 		}
 		if _, err := l.Find(pidFile); errors.Is(err, ErrNotRunning) {
+			l.reap() // it may have ended just now
 			return forced, forget(pidFile)
 		}
 		select {
@@ -229,6 +230,16 @@ func (l *Local) Stop(ctx context.Context, pidFile string, grace time.Duration) (
 		case <-tick.C:
 		}
 	}
+}
+
+// Kill ends a process by force and returns when it is gone; one that does not
+// run is no error.
+func (l *Local) Kill(ctx context.Context, pidFile string) error {
+	if err := l.Signal(pidFile, syscall.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	_, err := l.Stop(ctx, pidFile, 0)
+	return err
 }
 
 func forget(pidFile string) error {

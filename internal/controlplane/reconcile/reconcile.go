@@ -54,6 +54,17 @@ type Kafka interface {
 	Unregister(ctx context.Context, c spec.Cluster, broker int32) error
 }
 
+// Submit stores an operation and, apart from it, its moves; from then on it is
+// among the Unfinished.
+func Submit(ctx context.Context, s store.Store, op *spec.Operation) error {
+	for _, m := range op.SplitMoves() {
+		if err := store.Moves.Put(ctx, s, &m); err != nil {
+			return err
+		}
+	}
+	return store.Operations.Put(ctx, s, op)
+}
+
 // ErrCancelled ends an operation that somebody cancelled.
 var ErrCancelled = errors.New("cancelled")
 
@@ -209,6 +220,13 @@ func (x *execution) runStep(ctx context.Context, i int) (failed, err error) {
 	do, ok := steps[s.Kind]
 	if !ok {
 		failed = fmt.Errorf("this version does not know the step %q", s.Kind)
+	} else if s.Args.StoredMoves > 0 {
+		moves, err := store.Moves.Get(ctx, x.Store, store.MovesKey(x.op.Cluster, x.op.ID, i))
+		if err != nil {
+			return nil, fmt.Errorf("moves of step %d: %w", i, err)
+		}
+		s.Args.Moves = moves.Moves
+		failed = do(ctx, x, s.Args)
 	} else {
 		failed = do(ctx, x, s.Args)
 	}

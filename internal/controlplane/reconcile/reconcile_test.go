@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -122,7 +123,11 @@ func outcome(t *testing.T, w *clustermodel.World) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := fmt.Sprintf("%s %q throttle %d removed %v nodes %v\n", op.State, op.Error, w.Throttle, w.Removed, w.Nodes)
+	s := fmt.Sprintf("%s %q throttle %d removed %v\n", op.State, op.Error, w.Throttle, w.Removed)
+	for _, id := range slices.Sorted(maps.Keys(w.Nodes)) {
+		n := w.Nodes[id]
+		s += fmt.Sprintln("broker", id, n.Formatted, n.Running, n.Registered)
+	}
 	for _, st := range op.Steps {
 		s += fmt.Sprintln(st.Name, st.State, st.Error)
 	}
@@ -130,7 +135,7 @@ func outcome(t *testing.T, w *clustermodel.World) string {
 		s += fmt.Sprintln(p.Topic, p.Partition, p.Replicas, p.Leader, p.Adding, p.Removing, len(p.ISR))
 	}
 	if c, err := store.Clusters.Get(t.Context(), w, "c1"); err == nil {
-		s += fmt.Sprintln(c.BrokerIDs())
+		s += fmt.Sprintln(c.BrokerIDs(), c.Throttled, c.AllStopped())
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/weir-stream/weir/internal/controlplane/plan"
@@ -30,9 +31,13 @@ var steps = map[spec.StepKind]func(context.Context, *execution, spec.StepArgs) e
 	spec.StepStartBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
 		return x.withBroker(a.Broker, func(b spec.Broker) error { return x.Processes.Start(ctx, *x.cluster, b) })
 	},
-	spec.StepStopBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
-		return x.Processes.Stop(ctx, *x.cluster, a.Broker)
+	spec.StepDeclareStopped: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.alter(ctx, func(c *spec.Cluster) { *c = c.WithStopped(true, a.Brokers...) })
 	},
+	spec.StepDeclareStarted: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		return x.alter(ctx, func(c *spec.Cluster) { *c = c.WithStopped(false, a.Brokers...) })
+	},
+	spec.StepStopBroker: stopBrokers,
 	spec.StepKillBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
 		return x.Processes.Kill(ctx, *x.cluster, a.Broker)
 	},
@@ -40,10 +45,10 @@ var steps = map[spec.StepKind]func(context.Context, *execution, spec.StepArgs) e
 		return x.Files.Wipe(ctx, *x.cluster, a.Broker)
 	},
 	spec.StepElectLeaders: func(ctx context.Context, x *execution, _ spec.StepArgs) error {
-		return x.Kafka.ElectLeaders(ctx, *x.cluster)
+		return x.retry(ctx, func() error { return x.Kafka.ElectLeaders(ctx, *x.cluster) })
 	},
 	spec.StepUnregister: func(ctx context.Context, x *execution, a spec.StepArgs) error {
-		return x.Kafka.Unregister(ctx, *x.cluster, a.Broker)
+		return x.retry(ctx, func() error { return x.Kafka.Unregister(ctx, *x.cluster, a.Broker) })
 	},
 	spec.StepForgetBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
 		if err := x.Files.Remove(ctx, *x.cluster, a.Broker); err != nil {
@@ -73,8 +78,26 @@ var steps = map[spec.StepKind]func(context.Context, *execution, spec.StepArgs) e
 	spec.StepReassign:     reassign,
 }
 
-// alter changes the stored desired state.
+// stopBrokers stops one broker, or several at once.
+func stopBrokers(ctx context.Context, x *execution, a spec.StepArgs) error {
+	if a.Broker != 0 {
+		return x.Processes.Stop(ctx, *x.cluster, a.Broker)
+	}
+	failed := make([]error, len(a.Brokers))
+	var all sync.WaitGroup
+	for i, id := range a.Brokers {
+		all.Go(func() { failed[i] = x.Processes.Stop(ctx, *x.cluster, id) })
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// alter changes the stored desired state. A cluster that is gone has nothing
+// left to change.
 func (x *execution) alter(ctx context.Context, change func(*spec.Cluster)) error {
+	if x.cluster.Name == "" {
+		return nil
+	}
 	c, err := store.Clusters.Change(ctx, x.Store, x.op.Cluster, func(c *spec.Cluster) error { change(c); return nil })
 	if err == nil {
 		x.cluster = c
@@ -172,6 +195,12 @@ func checkEmpty(ctx context.Context, x *execution, a spec.StepArgs) error {
 // still holds anything (a topic made meanwhile), until all are done.
 func reassign(ctx context.Context, x *execution, a spec.StepArgs) error {
 	start, first := x.now(), int64(-1)
+	if a.ThrottleBytesPerSecond > 0 {
+		// Noted before it is true, so that no limit is ever forgotten.
+		if err := x.alter(ctx, func(c *spec.Cluster) { c.Throttled = true }); err != nil {
+			return err
+		}
+	}
 	err := x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
 		if !o.Reachable {
 			return 1 << 62, "the cluster does not answer: " + o.Why, nil
@@ -195,7 +224,7 @@ func reassign(ctx context.Context, x *execution, a spec.StepArgs) error {
 			return 0, "", x.cancelMoves(ctx, o, a)
 		}
 		if ask := slices.DeleteFunc(moves, func(m spec.Move) bool { return settled(o, m) }); len(ask) > 0 {
-			if err := x.Kafka.Reassign(ctx, *x.cluster, ask, a.ThrottleBytesPerSecond); err != nil {
+			if err := x.retry(ctx, func() error { return x.Kafka.Reassign(ctx, *x.cluster, ask, a.ThrottleBytesPerSecond) }); err != nil {
 				return 0, "", err
 			}
 		}
@@ -204,7 +233,27 @@ func reassign(ctx context.Context, x *execution, a spec.StepArgs) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errors.Join(err, x.Kafka.Reassign(ctx, *x.cluster, nil, 0))
+	if lifted := x.retry(ctx, func() error { return x.Kafka.Reassign(ctx, *x.cluster, nil, 0) }); lifted != nil {
+		return errors.Join(err, lifted)
+	}
+	return errors.Join(err, x.alter(ctx, func(c *spec.Cluster) { c.Throttled = false }))
+}
+
+// tries is how often a call to the cluster is repeated before it counts as
+// failed: leaders and controllers change while data moves.
+const tries = 10
+
+// retry repeats a call that fails, with a pause between.
+func (x *execution) retry(ctx context.Context, call func() error) (err error) {
+	for range tries {
+		if err = call(); err == nil || ctx.Err() != nil {
+			return err
+		}
+		if waited := x.wait(ctx); waited != nil {
+			return waited
+		}
+	}
+	return err
 }
 
 func find(o spec.Observation, m spec.Move) *spec.PartitionObservation {
@@ -283,7 +332,7 @@ func (x *execution) cancelMoves(ctx context.Context, o spec.Observation, a spec.
 		}
 	}
 	if len(back) > 0 {
-		if err := x.Kafka.Reassign(ctx, *x.cluster, back, 0); err != nil {
+		if err := x.retry(ctx, func() error { return x.Kafka.Reassign(ctx, *x.cluster, back, 0) }); err != nil {
 			return err
 		}
 	}

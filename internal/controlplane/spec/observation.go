@@ -48,6 +48,8 @@ type PartitionObservation struct {
 	MinInSync int `json:"minInSync,omitempty"`
 	// Bytes is the size of one replica.
 	Bytes int64 `json:"bytes"`
+	// AddedBytes is how much of it the replicas in Adding have so far, together.
+	AddedBytes int64 `json:"addedBytes,omitempty"`
 }
 
 // Offline says whether nobody can use the partition.

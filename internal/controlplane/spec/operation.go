@@ -17,6 +17,7 @@ const (
 	OpRestartBroker = "restart-broker"
 	OpStopBroker    = "stop-broker"
 	OpStartBroker   = "start-broker"
+	OpKillBroker    = "kill-broker"
 	OpDelete        = "delete"
 	OpHeal          = "heal"
 	OpCreateUser    = "create-user"
@@ -32,11 +33,15 @@ const (
 	StepPrepareEngine StepKind = "prepare-engine"
 	// StepDeclareBrokers writes Args.Add into the cluster's desired state.
 	StepDeclareBrokers StepKind = "declare-brokers"
+	// StepDeclareStopped writes into the desired state that Args.Brokers shall not run.
+	StepDeclareStopped StepKind = "declare-stopped"
+	// StepDeclareStarted writes into the desired state that Args.Brokers shall run.
+	StepDeclareStarted StepKind = "declare-started"
 	// StepProvision writes Args.Broker's settings and formats its storage unless that is done.
 	StepProvision StepKind = "provision-broker"
 	// StepStartBroker starts the process of Args.Broker unless it runs.
 	StepStartBroker StepKind = "start-broker"
-	// StepStopBroker stops the process of Args.Broker if it runs.
+	// StepStopBroker stops the process of Args.Broker if it runs, or those of Args.Brokers at once.
 	StepStopBroker StepKind = "stop-broker"
 	// StepKillBroker ends the process of Args.Broker at once if it runs.
 	StepKillBroker StepKind = "kill-broker"
@@ -66,6 +71,8 @@ type StepArgs struct {
 	Brokers []int32  `json:"brokers,omitempty"`
 	Add     []Broker `json:"add,omitempty"`
 	Moves   []Move   `json:"moves,omitempty"`
+	// StoredMoves counts moves that are kept in a document of their own.
+	StoredMoves int `json:"storedMoves,omitempty"`
 	// Drain lists brokers that must hold nothing afterwards.
 	Drain []int32 `json:"drain,omitempty"`
 	// ThrottleBytesPerSecond limits replication while data moves, per broker; 0 means no limit.
@@ -103,6 +110,28 @@ func contains(ids []int32, id int32) bool {
 		}
 	}
 	return false
+}
+
+// Moves are the moves of one step, apart from the operation, which is written
+// again at each progress.
+type Moves struct {
+	Operation string `json:"operation"`
+	Cluster   string `json:"cluster"`
+	Step      int    `json:"step"`
+	Moves     []Move `json:"moves"`
+	Revision  int64  `json:"revision"`
+}
+
+// SplitMoves takes the moves out of an operation's steps.
+func (o *Operation) SplitMoves() []Moves {
+	var out []Moves
+	for i := range o.Steps {
+		if a := &o.Steps[i].Args; len(a.Moves) > 0 {
+			out = append(out, Moves{Operation: o.ID, Cluster: o.Cluster, Step: i, Moves: a.Moves})
+			a.StoredMoves, a.Moves = len(a.Moves), nil
+		}
+	}
+	return out
 }
 
 // PlannedStep is a step before it is run.

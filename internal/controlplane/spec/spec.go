@@ -44,6 +44,14 @@ type Cluster struct {
 	Revision       int64     `json:"revision"`
 	CreatedAt      time.Time `json:"createdAt"`
 	KafkaClusterID string    `json:"kafkaClusterId"`
+	// Served says that all brokers have served at once: the first start is over.
+	Served bool `json:"served,omitempty"`
+	// Suspended clusters were stopped together with the service and start
+	// with it again.
+	Suspended bool `json:"suspended,omitempty"`
+	// Throttled says that replication may be limited still, because a move
+	// was begun and its limit not lifted yet.
+	Throttled bool `json:"throttled,omitempty"`
 }
 
 // Broker is the desired state of one process of a cluster.
@@ -61,6 +69,25 @@ type Broker struct {
 	Controller  bool  `json:"controller"`
 	MemoryBytes int64 `json:"memoryBytes"`
 	DiskBytes   int64 `json:"diskBytes"`
+	// Stopped brokers shall not run: a person stopped them.
+	Stopped bool `json:"stopped,omitempty"`
+}
+
+// AllStopped says whether no broker shall run.
+func (c *Cluster) AllStopped() bool {
+	return !slices.ContainsFunc(c.Brokers, func(b Broker) bool { return !b.Stopped })
+}
+
+// WithStopped returns a copy of c in which brokers shall run, or not.
+func (c *Cluster) WithStopped(stopped bool, ids ...int32) Cluster {
+	out := *c
+	out.Brokers = slices.Clone(c.Brokers)
+	for i := range out.Brokers {
+		if slices.Contains(ids, out.Brokers[i].ID) {
+			out.Brokers[i].Stopped = stopped
+		}
+	}
+	return out
 }
 
 // Broker returns the broker with an id.

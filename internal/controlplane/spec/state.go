@@ -25,12 +25,12 @@ const (
 // stay what it is.
 var transitions = map[State][]State{
 	Creating: {Active, Failed, Deleting},
-	Active:   {Updating, Healing, Degraded, Deleting},
+	Active:   {Updating, Healing, Degraded, Stopped, Failed, Deleting},
 	Updating: {Active, Healing, Degraded, Stopped, Failed, Deleting},
-	Healing:  {Active, Updating, Degraded, Failed, Deleting},
-	Degraded: {Active, Updating, Healing, Failed, Deleting},
+	Healing:  {Active, Updating, Degraded, Stopped, Failed, Deleting},
+	Degraded: {Active, Updating, Healing, Stopped, Failed, Deleting},
 	Stopped:  {Updating, Deleting},
-	Failed:   {Creating, Active, Updating, Healing, Degraded, Deleting},
+	Failed:   {Creating, Active, Updating, Healing, Degraded, Stopped, Deleting},
 	Deleting: {Failed},
 }
 

@@ -18,6 +18,7 @@ const (
 	kindToken     = "token"
 	kindSession   = "session"
 	kindSetup     = "setup"
+	kindMoves     = "moves"
 )
 
 // Table gives typed access to the documents of one kind.
@@ -36,11 +37,17 @@ var (
 	Users      = Table[spec.User]{kindUser, func(u *spec.User) string { return u.Name }, func(u *spec.User) *int64 { return &u.Revision }}
 	Tokens     = Table[spec.Token]{kindToken, func(t *spec.Token) string { return t.ID }, func(t *spec.Token) *int64 { return &t.Revision }}
 	Sessions   = Table[spec.Session]{kindSession, func(s *spec.Session) string { return s.ID }, func(s *spec.Session) *int64 { return &s.Revision }}
+	Moves      = Table[spec.Moves]{kindMoves, func(m *spec.Moves) string { return MovesKey(m.Cluster, m.Operation, m.Step) }, func(m *spec.Moves) *int64 { return &m.Revision }}
 	SetupLinks = Table[spec.SetupLink]{kindSetup, func(s *spec.SetupLink) string { return s.ID }, func(s *spec.SetupLink) *int64 { return &s.Revision }}
 )
 
 // Under is the key of something that belongs to a cluster.
 func Under(cluster, id string) string { return cluster + "/" + id }
+
+// MovesKey is the key of the moves of one step of an operation.
+func MovesKey(cluster, operation string, step int) string {
+	return fmt.Sprintf("%s/%s/%03d", cluster, operation, step)
+}
 
 // Get reads one document.
 func (t Table[T]) Get(ctx context.Context, s Store, key string) (*T, error) {

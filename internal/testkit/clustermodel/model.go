@@ -12,19 +12,30 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/weir-stream/weir/internal/controlplane/spec"
 	"github.com/weir-stream/weir/internal/controlplane/store"
 )
 
 // Node is one broker's machine.
-type Node struct{ Formatted, Running, Registered bool }
+type Node struct {
+	Formatted, Running, Registered bool
+	// PID counts up with every start, when StartedAt is.
+	PID       int
+	StartedAt time.Time
+	// FrozenSince is zero unless the process is halted.
+	FrozenSince time.Time
+	// Stillborn processes end as soon as they are started.
+	Stillborn bool
+}
 
 // World is all that survives the service: store, disks, processes, cluster.
 type World struct {
 	mu         sync.Mutex
 	Docs       map[string]store.Doc
 	revision   int64
+	pids       int
 	Nodes      map[int32]Node
 	Partitions []spec.PartitionObservation
 	Throttle   int64
@@ -120,7 +131,14 @@ func (w *World) Start(_ context.Context, _ spec.Cluster, b spec.Broker) error {
 		if !w.Nodes[b.ID].Formatted {
 			return fmt.Errorf("broker %d has no formatted storage", b.ID)
 		}
-		return w.node(b.ID, func(n *Node) { n.Running, n.Registered = true, true })()
+		return w.node(b.ID, func(n *Node) {
+			if n.Running {
+				return
+			}
+			w.pids++
+			n.PID, n.StartedAt, n.FrozenSince = w.pids, time.Now(), time.Time{}
+			n.Running, n.Registered = !n.Stillborn, n.Registered || !n.Stillborn
+		})()
 	})
 }
 
@@ -128,7 +146,7 @@ func (w *World) Start(_ context.Context, _ spec.Cluster, b spec.Broker) error {
 func (w *World) Stop(_ context.Context, _ spec.Cluster, id int32) error {
 	return w.effect(func() error {
 		if n, ok := w.Nodes[id]; ok {
-			n.Running = false
+			n.Running, n.FrozenSince = false, time.Time{}
 			w.Nodes[id] = n
 		}
 		for i := range w.Partitions {
@@ -147,7 +165,7 @@ func (w *World) Kill(ctx context.Context, c spec.Cluster, id int32) error { retu
 // Observe looks, and lets the cluster get on: one replica that is being added
 // is finished, and all replicas of running brokers catch up.
 func (w *World) Observe(_ context.Context, c spec.Cluster) (o spec.Observation, err error) {
-	return o, w.effect(func() error {
+	err = w.effect(func() error {
 		if w.Stray != nil {
 			w.Stray(w)
 		}
@@ -156,11 +174,13 @@ func (w *World) Observe(_ context.Context, c spec.Cluster) (o spec.Observation, 
 			n := w.Nodes[b.ID]
 			o.Reachable = o.Reachable || n.Running
 			o.Brokers = append(o.Brokers, spec.BrokerObservation{ID: b.ID, ProcessAlive: n.Running, DataDirPresent: n.Formatted,
-				Registered: n.Registered, Fenced: !n.Running})
+				Registered: n.Registered, Fenced: !n.Running, PID: n.PID, StartedAt: n.StartedAt, UnresponsiveSince: n.FrozenSince})
 		}
+		o.At = time.Now()
 		o.Partitions = slices.Clone(w.Partitions)
 		return nil
 	})
+	return o, err
 }
 
 func (w *World) advance() {
@@ -235,13 +255,14 @@ func (w *World) Unregister(_ context.Context, _ spec.Cluster, id int32) error {
 
 // Get implements store.Store.
 func (w *World) Get(_ context.Context, kind, key string) (d store.Doc, err error) {
-	return d, w.effect(func() error {
+	err = w.effect(func() error {
 		var ok bool
 		if d, ok = w.Docs[kind+" "+key]; !ok {
 			return store.ErrNotFound
 		}
 		return nil
 	})
+	return d, err
 }
 
 // Put implements store.Store.
@@ -269,15 +290,36 @@ func (w *World) Delete(_ context.Context, kind, key string, revision int64) erro
 	})
 }
 
-// List implements store.Store without paging.
-func (w *World) List(_ context.Context, kind, prefix string, _ int, _ string) (out []store.Doc, err error) {
-	return out, w.effect(func() error {
+// List implements store.Store.
+func (w *World) List(_ context.Context, kind, prefix string, limit int, before string) (out []store.Doc, err error) {
+	err = w.effect(func() error {
 		for _, d := range w.Docs {
-			if d.Kind == kind && strings.HasPrefix(d.Key, prefix) {
+			if d.Kind == kind && strings.HasPrefix(d.Key, prefix) && (before == "" || d.Key < before) {
 				out = append(out, d)
 			}
 		}
 		slices.SortFunc(out, func(a, b store.Doc) int { return strings.Compare(b.Key, a.Key) })
+		if limit > 0 && len(out) > limit {
+			out = out[:limit]
+		}
 		return nil
 	})
+	return out, err
+}
+
+// Runs says whether a broker's process is alive.
+func (w *World) Runs(_ spec.Cluster, id int32) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Nodes[id].Running
+}
+
+// Forget has nothing open.
+func (w *World) Forget(string) {}
+
+// With looks at or changes the world between two effects.
+func (w *World) With(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
 }

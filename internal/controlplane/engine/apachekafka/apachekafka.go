@@ -42,18 +42,43 @@ func (*Engine) Name() string { return spec.EngineApacheKafka }
 // Capabilities says that all is there.
 func (*Engine) Capabilities() engine.Capabilities { return engine.Capabilities{Secured: true} }
 
+// Versions are those that were assembled before. Without Maven no other one
+// can be had, and without Java none.
+func (e *Engine) Versions() ([]string, error) {
+	cache, err := e.cache()
+	if err != nil {
+		return nil, err
+	}
+	have := kafkadist.Assembled(filepath.Join(cache, "kafka"))
+	if _, err := findJava(); err != nil {
+		return have, err
+	}
+	if _, err := exec.LookPath("mvn"); err != nil && len(have) == 0 {
+		return have, errors.New("apache kafka is got by Maven, and there is no mvn on the PATH: install Maven, or name the folder of a distribution that you have")
+	}
+	return have, nil
+}
+
+func (e *Engine) cache() (string, error) {
+	if e.Cache != "" {
+		return e.Cache, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("apache kafka: %w", err)
+	}
+	return filepath.Join(dir, "weir"), nil
+}
+
 // Prepare finds Java, the distribution and the agent, and gets what is missing.
 func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Writer) (engine.Installation, error) {
 	java, err := findJava()
 	if err != nil {
 		return nil, err
 	}
-	cache := e.Cache
-	if cache == "" {
-		if cache, err = os.UserCacheDir(); err != nil {
-			return nil, fmt.Errorf("apache kafka: %w", err)
-		}
-		cache = filepath.Join(cache, "weir")
+	cache, err := e.cache()
+	if err != nil {
+		return nil, err
 	}
 	dist := c.DistDir
 	if dist != "" {

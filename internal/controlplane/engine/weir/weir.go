@@ -38,6 +38,17 @@ func (*Engine) Name() string { return spec.EngineWeir }
 // Capabilities says what is missing still.
 func (*Engine) Capabilities() engine.Capabilities { return engine.Capabilities{MaxBrokers: 1} }
 
+// Versions are none but this program's own.
+func (e *Engine) Versions() ([]string, error) {
+	if e.Binary == "" {
+		return nil, nil
+	}
+	if _, err := exec.LookPath(e.Binary); err != nil {
+		return nil, fmt.Errorf("engine weir: %w: name the weir binary", err)
+	}
+	return nil, nil
+}
+
 // Prepare copies the binary for a cluster that has no copy yet.
 func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Writer) (engine.Installation, error) {
 	if err := check(c); err != nil {
