@@ -1,9 +1,10 @@
-// Package quorum keeps the metadata log: it agrees on record batches with etcd's Raft (RawNode, one owner loop,
-// asynchronous storage writes), stores entries and votes in __cluster_metadata-0/weir/, and applies what is
-// committed to the __cluster_metadata-0 log and its snapshots in Apache Kafka's formats.
+// Package quorum keeps the metadata log: its voters agree on record batches with etcd's Raft (RawNode, one owner loop,
+// asynchronous storage writes), store entries and votes in __cluster_metadata-0/weir/, and apply what is committed to
+// the __cluster_metadata-0 log and its snapshots in Apache Kafka's formats. Observers, and voters that fell behind
+// Raft's log, follow the leader's metadata log by Kafka's Fetch and FetchSnapshot.
 //
 // It does not know what the records mean: a Listener is told of leadership and of committed batches, in order,
-// and writes the snapshots' records. It has one voter until the cluster's transport is there.
+// and writes the snapshots' records. Raft's messages are its own; it takes no part in Kafka's Vote protocol.
 package quorum
 
 import (
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	mr "github.com/weir-stream/weir/internal/metarecord"
+	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/vfs"
 )
@@ -35,6 +37,17 @@ type Config struct {
 	// Endpoints are this voter's controller listeners, for the voters record.
 	Endpoints []Endpoint
 	Listener  Listener
+	// Voters are the members of a static quorum (controller.quorum.voters); nil for a dynamic one, whose voters stand in
+	// the log, and for a node that is its quorum alone.
+	Voters []Voter
+	// Observer says that this node never votes: it follows the leader.
+	Observer bool
+	// Bootstrap are the addresses at which an observer asks who leads, until it knows (host:port).
+	Bootstrap []string
+	// Connect makes a client to another node's controller listener. nil: there are no other nodes.
+	Connect func(address string) *peer.Client
+	// ElectionTimeout is how long the leader may be silent before there is an election [1 s].
+	ElectionTimeout time.Duration
 
 	// SegmentBytes and SegmentAge roll the metadata log (metadata.log.segment.bytes and .ms).
 	SegmentBytes int64
@@ -99,8 +112,9 @@ type Status struct {
 	HighWatermark int64
 	LogEndOffset  int64
 	LogStart      int64
-	VoterID       int32
-	VoterDirID    [16]byte
-	Endpoints     []Endpoint
 	KRaftVersion  int16
+	// Voters are in the order of their ids. States and Observers say how far the replicas are, as far as a leader knows.
+	Voters    []Voter
+	States    []ReplicaState
+	Observers []ReplicaState
 }

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	mr "github.com/weir-stream/weir/internal/metarecord"
@@ -30,18 +31,28 @@ type metaSegment struct {
 	base  int64
 	size  int64
 	since time.Time // of the first append
+	index []place   // about one for each indexStep bytes
+}
+
+// indexed adds a batch at the segment's end to its index, if the last entry is far enough behind.
+func (s *metaSegment) indexed(b record.Batch, pos int64) {
+	if n := len(s.index); n == 0 || pos-s.index[n-1].pos >= indexStep {
+		s.index = append(s.index, place{b.BaseOffset(), pos})
+	}
 }
 
 // metaLog is the log of committed batches in Kafka's format: segments, leader-epoch-checkpoint, partition.metadata.
 // It is synced lazily: what a power cut takes from its end comes again from Raft's log. Owned by the apply worker
-// after open.
+// after open; others may read under mu, which the worker holds to change segs, end, epoch and epochs.
 type metaLog struct {
-	fs   vfs.FS
-	dir  string
-	cfg  *Config
+	fs  vfs.FS
+	dir string
+	cfg *Config
+	f   vfs.File // the active segment, the last of segs
+
+	mu   sync.RWMutex
 	segs []metaSegment
-	f    vfs.File // the active segment, the last of segs
-	end  int64    // offset of the next record
+	end  int64 // offset of the next record
 	// written counts the bytes behind the snapshot that was loaded, and all that were appended since.
 	written int64
 	snapEnd int64
@@ -94,6 +105,9 @@ func openMetaLog(cfg *Config, snap SnapshotID, durable int64, replay func(record
 			return nil, err
 		}
 	}
+	if l.end < snap.EndOffset { // fetched from the leader, and the process ended before the log began anew
+		return l, l.reset(snap, 0)
+	}
 	if l.end < durable {
 		return nil, fmt.Errorf("%w: %s ends at offset %d but was synced up to %d", ErrDamaged, l.dir, l.end, durable)
 	}
@@ -138,7 +152,9 @@ func (l *metaLog) create(base int64) error {
 		return err
 	}
 	l.f = f
+	l.mu.Lock()
 	l.segs = append(l.segs, metaSegment{base: base})
+	l.mu.Unlock()
 	meta := filepath.Join(l.dir, "partition.metadata")
 	if _, err := l.fs.Stat(meta); vfs.IsNotExist(err) {
 		text := "version: 0\ntopic_id: " + mr.FormatUUID(TopicID)
@@ -176,6 +192,7 @@ func (l *metaLog) scan(i int, last bool, durable int64, replay func(record.Batch
 			l.written += int64(len(batch))
 		}
 		next = batch.NextOffset()
+		seg.indexed(batch, int64(good))
 		good += len(batch)
 		l.note(batch)
 	}
@@ -219,6 +236,9 @@ func (l *metaLog) append(b record.Batch) error {
 	if seg.size == 0 {
 		seg.since = l.cfg.Now()
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seg.indexed(b, seg.size)
 	seg.size += int64(len(b))
 	l.written += int64(len(b))
 	epochs := len(l.epochs)
@@ -270,14 +290,22 @@ func (l *metaLog) size() (n int64) {
 // dropBelow removes the segments that lie wholly below an offset, which a kept snapshot covers.
 func (l *metaLog) dropBelow(offset int64) error {
 	for len(l.segs) > 1 && l.segs[1].base <= offset {
-		base := l.segs[0].base
-		for _, suffix := range []string{".log", ".index", ".timeindex", ".snapshot", ".txnindex"} {
-			err := l.fs.Remove(filepath.Join(l.dir, fmt.Sprintf("%020d%s", base, suffix)))
-			if err != nil && !vfs.IsNotExist(err) {
-				return err
-			}
+		if err := l.removeSegment(l.segs[0].base); err != nil {
+			return err
 		}
+		l.mu.Lock()
 		l.segs = l.segs[1:]
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+func (l *metaLog) removeSegment(base int64) error {
+	for _, suffix := range []string{".log", ".index", ".timeindex", ".snapshot", ".txnindex"} {
+		err := l.fs.Remove(filepath.Join(l.dir, fmt.Sprintf("%020d%s", base, suffix)))
+		if err != nil && !vfs.IsNotExist(err) {
+			return err
+		}
 	}
 	return nil
 }

@@ -123,8 +123,7 @@ func createRaftLog(fsys vfs.FS, dir string, at point, hs *pb.HardState, tail []*
 }
 
 func (l *raftLog) initMem(tail []*pb.Entry) error {
-	snap := &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &l.at.Index, Term: &l.at.Term, ConfState: l.at.Conf}}
-	if err := l.mem.ApplySnapshot(snap); err != nil {
+	if err := l.mem.ApplySnapshot(l.at.snapshot()); err != nil {
 		return err
 	}
 	if err := l.mem.Append(tail); err != nil {
@@ -319,6 +318,10 @@ func (l *raftLog) cut(at point) error {
 	old := l.name
 	l.f.Close()
 	l.f, l.name, l.size, l.at, l.hs = next.f, next.name, next.size, at, hs
+	// Who falls behind the point is sent it, as a reference: see point.snapshot.
+	if _, err := l.mem.CreateSnapshot(at.Index, at.Conf, at.snapshot().GetData()); err != nil {
+		return err
+	}
 	if err := l.mem.Compact(at.Index); err != nil {
 		return err
 	}
@@ -327,6 +330,52 @@ func (l *raftLog) cut(at point) error {
 	}
 	return l.fs.SyncDir(l.dir)
 }
+
+// restore begins anew at a point that lies ahead, since the leader does not have the entries before it any more. The
+// metadata log reaches that far, durably.
+func (l *raftLog) restore(at point, hs *pb.HardState) error {
+	if hs == nil {
+		hs = proto.Clone(l.hs).(*pb.HardState)
+	}
+	if hs.GetCommit() < at.Index {
+		hs.Commit = &at.Index
+	}
+	next, err := createRaftLog(l.fs, l.dir, at, hs, nil)
+	if err != nil {
+		_ = l.fs.Remove(filepath.Join(l.dir, raftLogName(at.Index)) + ".tmp") // may not be there; the first error counts
+		return err
+	}
+	old := l.name
+	l.f.Close()
+	l.f, l.name, l.size, l.at, l.hs = next.f, next.name, next.size, at, hs
+	if err := l.mem.ApplySnapshot(at.snapshot()); err != nil {
+		return err
+	}
+	if old != l.name {
+		if err := l.fs.Remove(old); err != nil {
+			return err
+		}
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+// snapshot is the point in Raft's words: a reference without a state. Its data is the end of the metadata log at the
+// point; who needs the state fetches it from there.
+func (p point) snapshot() *pb.Snapshot {
+	return &pb.Snapshot{Data: binary.BigEndian.AppendUint64(nil, uint64(p.NextOffset)),
+		Metadata: &pb.SnapshotMetadata{Index: &p.Index, Term: &p.Term, ConfState: p.Conf}}
+}
+
+// pointOf is the point that a snapshot refers to.
+func pointOf(s *pb.Snapshot) (point, error) {
+	if len(s.GetData()) != 8 {
+		return point{}, fmt.Errorf("a reference to a snapshot of %d bytes", len(s.GetData()))
+	}
+	m := s.GetMetadata()
+	return point{Index: m.GetIndex(), Term: m.GetTerm(), NextOffset: int64(binary.BigEndian.Uint64(s.GetData())), Conf: m.GetConfState()}, nil
+}
+
+func unmarshal(b []byte, m proto.Message) error { return proto.Unmarshal(b, m) }
 
 func (l *raftLog) close() error { return l.f.Close() }
 

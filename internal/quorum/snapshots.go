@@ -74,13 +74,42 @@ func (s *snapshots) newest(log *slog.Logger) (*Snapshot, error) {
 // note remembers when this process began to count what the log holds beyond the newest snapshot.
 func (s *snapshots) note(end int64, now time.Time) { s.lastEnd, s.lastTime = end, now }
 
+// replaceAll makes a snapshot that was fetched the only one: the log does not reach back to the others.
+func (s *snapshots) replaceAll(id SnapshotID, now time.Time) error {
+	s.note(id.EndOffset, now)
+	s.lastBytes = 0
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, old := range s.have {
+		if err := s.fs.Remove(filepath.Join(s.dir, old.FileName())); err != nil && !vfs.IsNotExist(err) {
+			return fmt.Errorf("remove an old snapshot: %w", err)
+		}
+	}
+	s.have = []SnapshotID{id}
+	return nil
+}
+
+// latest is the newest complete snapshot. Safe for concurrent use.
+func (s *snapshots) latest() (id SnapshotID, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.have) == 0 {
+		return id, false
+	}
+	return s.have[len(s.have)-1], true
+}
+
 // maintain does what is due after entries were applied: a snapshot, retention, a cut of Raft's log.
 func (q *Quorum) maintain() error {
 	if err := q.meta.writeEpochs(); err != nil && !vfs.IsNoSpace(err) {
 		return fmt.Errorf("write %s: %w", epochFile, err)
 	}
-	// Raft was told that everything up to settled is applied, so it does not ask for those entries again.
-	if q.raftBytes.Load() > q.cfg.RaftLogBytes && q.settled.Index > q.lastCut && q.cutting.CompareAndSwap(false, true) {
+	if q.raft == nil {
+		return q.snapshotIfDue()
+	}
+	// Raft knows that everything up to settled is applied, so it does not ask for those entries again.
+	known := q.settled.Index > q.lastCut && q.settled.Index <= q.raftApplied.Load()
+	if known && q.raftBytes.Load() > q.cfg.RaftLogBytes && q.cutting.CompareAndSwap(false, true) {
 		if err := q.meta.sync(); err != nil {
 			return err
 		}
@@ -93,6 +122,9 @@ func (q *Quorum) maintain() error {
 
 func (q *Quorum) snapshotIfDue() error {
 	s := q.snaps
+	if q.spawn == nil {
+		return nil
+	}
 	if q.meta.end <= s.lastEnd {
 		return nil
 	}
@@ -121,9 +153,9 @@ func (q *Quorum) takeSnapshot(now time.Time) error {
 		return nil
 	}
 	id := SnapshotID{src.LastOffset() + 1, src.Epoch()}
-	head := SnapshotHead{Epoch: id.Epoch, Timestamp: src.Timestamp(), Now: now.UnixMilli(), KRaftVersion: int16(q.kraft.Load()), Voters: q.voters}
+	head := SnapshotHead{Epoch: id.Epoch, Timestamp: src.Timestamp(), Now: now.UnixMilli(), KRaftVersion: int16(q.kraft.Load()), Voters: q.voters.Load().record}
 	s.lastEnd, s.lastBytes, s.lastTime = id.EndOffset, q.meta.written, now
-	ok := q.group.Go("quorum-snapshot", func(context.Context) { q.writeSnapshot(id, head, src) })
+	ok := q.spawn("quorum-snapshot", func(context.Context) { q.writeSnapshot(id, head, src) })
 	if !ok {
 		s.mu.Lock()
 		s.busy = false
@@ -138,7 +170,7 @@ func (q *Quorum) writeSnapshot(id SnapshotID, head SnapshotHead, src SnapshotSou
 	err := WriteSnapshot(s.fs, filepath.Join(s.dir, id.FileName()), head, src.Records)
 	s.mu.Lock()
 	s.busy = false
-	if err == nil {
+	if n := len(s.have); err == nil && (n == 0 || s.have[n-1].EndOffset < id.EndOffset) {
 		s.have = append(s.have, id)
 	}
 	s.mu.Unlock()

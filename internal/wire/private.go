@@ -23,6 +23,8 @@ type RaftMessagesRequest struct {
 	NodeID int32
 	// To is the receiver's id in Raft; a receiver that has another one takes no message.
 	To uint64
+	// EndOffset is the end of the sender's metadata log, for those who describe the quorum.
+	EndOffset int64
 	// Messages are raftpb.Message, encoded. They alias the frame.
 	Messages [][]byte
 }
@@ -41,7 +43,7 @@ var (
 var raftMessages = &schema{name: "RaftMessages", flexible: 32767, fields: []field{
 	{max: 32767, kind: kindString, nullMin: 32767, nullMax: -1, tagMin: 32767},
 	{max: 32767, kind: kindFixed, width: 4, nullMin: 32767, nullMax: -1, tagMin: 32767},
-	{max: 32767, kind: kindFixed, width: 8, nullMin: 32767, nullMax: -1, tagMin: 32767},
+	{max: 32767, kind: kindFixed, width: 16, nullMin: 32767, nullMax: -1, tagMin: 32767},
 	{max: 32767, kind: kindBytes, array: true, nullMin: 32767, nullMax: -1, tagMin: 32767},
 }}
 
@@ -92,6 +94,7 @@ func (r *RaftMessagesRequest) AppendTo(dst []byte) []byte {
 	dst = append(dst, r.ClusterID...)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(r.NodeID))
 	dst = binary.BigEndian.AppendUint64(dst, r.To)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(r.EndOffset))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(r.Messages)))
 	for _, m := range r.Messages {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(m)))
@@ -106,13 +109,14 @@ func (r *RaftMessagesRequest) ReadFrom(b []byte) error {
 		return errPrivate
 	}
 	n := int(binary.BigEndian.Uint16(b))
-	if b = b[2:]; len(b) < n+16 {
+	if b = b[2:]; len(b) < n+24 {
 		return errPrivate
 	}
 	r.ClusterID, b = string(b[:n]), b[n:]
 	r.NodeID, r.To = int32(binary.BigEndian.Uint32(b)), binary.BigEndian.Uint64(b[4:])
-	count := int(int32(binary.BigEndian.Uint32(b[12:])))
-	if b = b[16:]; count < 0 || count > len(b)/4 {
+	r.EndOffset = int64(binary.BigEndian.Uint64(b[12:]))
+	count := int(int32(binary.BigEndian.Uint32(b[20:])))
+	if b = b[24:]; count < 0 || count > len(b)/4 {
 		return errPrivate
 	}
 	r.Messages = make([][]byte, 0, count)

@@ -6,7 +6,7 @@ import (
 )
 
 func TestRaftMessagesRoundTrip(t *testing.T) {
-	want := &RaftMessagesRequest{ClusterID: "cluster", NodeID: 7, To: 1 << 63, Messages: [][]byte{{1, 2, 3}, {}, {4}}}
+	want := &RaftMessagesRequest{ClusterID: "cluster", NodeID: 7, To: 1 << 63, EndOffset: 77, Messages: [][]byte{{1, 2, 3}, {}, {4}}}
 	body := want.AppendTo(nil)
 	got, err := DecodeBody(KeyRaftMessages, 0, body, 1<<20)
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -1,0 +1,219 @@
+package quorum
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/peer"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// What waits for one voter, at most; what comes beyond that is dropped, and Raft sends it again.
+const (
+	maxWaitingMessages = 4096
+	maxSendBytes       = 4 << 20
+)
+
+// network carries Raft's messages to other voters: a goroutine for each, which sends all that waits in one request and
+// has one request under way.
+type network struct {
+	q       *Quorum
+	group   *lifecycle.Group
+	mu      sync.Mutex
+	outlets map[uint64]*outlet
+	clients map[string]*peer.Client
+}
+
+type outlet struct {
+	mu      sync.Mutex
+	waiting []*pb.Message
+	wake    chan struct{}
+}
+
+func (q *Quorum) startNetwork(g *lifecycle.Group) {
+	n := &network{q: q, group: g, outlets: map[uint64]*outlet{}, clients: map[string]*peer.Client{}}
+	q.send = n.send
+	g.Go("quorum-follow", n.follow)
+}
+
+// send implements Quorum.send.
+func (n *network) send(to uint64, ms []*pb.Message) {
+	n.mu.Lock()
+	o := n.outlets[to]
+	if o == nil {
+		o = &outlet{wake: make(chan struct{}, 1)}
+		n.outlets[to] = o
+		n.group.Go("quorum-send", func(ctx context.Context) { n.run(ctx, to, o) })
+	}
+	n.mu.Unlock()
+	o.mu.Lock()
+	if len(o.waiting) < maxWaitingMessages {
+		o.waiting = append(o.waiting, ms...)
+	}
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *network) run(ctx context.Context, to uint64, o *outlet) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.wake:
+		}
+		for {
+			ms := o.take()
+			if len(ms) == 0 {
+				break
+			}
+			if err := n.deliver(ctx, to, ms); err != nil && ctx.Err() == nil {
+				n.q.log.Debug("metadata quorum: messages were not taken", "to", to, "error", err)
+				n.q.inLoop(func() { n.q.unreachable(to, ms) })
+			}
+		}
+	}
+}
+
+// take takes what waits, up to the size of one request.
+func (o *outlet) take() []*pb.Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, bytes := 0, 0
+	for n < len(o.waiting) && (n == 0 || bytes < maxSendBytes) {
+		for _, e := range o.waiting[n].GetEntries() {
+			bytes += len(e.GetData())
+		}
+		n++
+	}
+	ms := o.waiting[:n:n]
+	o.waiting = o.waiting[n:]
+	return ms
+}
+
+func (n *network) deliver(ctx context.Context, to uint64, ms []*pb.Message) error {
+	v, ok := n.q.voters.Load().byRaft[to]
+	if !ok || len(v.Endpoints) == 0 {
+		return errNoLeader
+	}
+	req := &wire.RaftMessagesRequest{ClusterID: n.q.cfg.ClusterID, NodeID: n.q.cfg.NodeID, To: to, EndOffset: n.q.hw.Load()}
+	for _, m := range ms {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			return err
+		}
+		req.Messages = append(req.Messages, b)
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.q.cfg.ElectionTimeout)
+	defer cancel()
+	resp, err := n.client("raft", addressesOf(v)[0]).Do(ctx, req)
+	if err != nil {
+		return err
+	}
+	if code := wire.Code(resp.(*wire.RaftMessagesResponse).ErrorCode); code != wire.None {
+		return code
+	}
+	return nil
+}
+
+// client is the client for one purpose: an answer that waits for records holds up what comes behind it on a connection.
+func (n *network) client(purpose, address string) *peer.Client {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := purpose + " " + address
+	c := n.clients[key]
+	if c == nil {
+		c = n.q.cfg.Connect(address)
+		n.clients[key] = c
+	}
+	return c
+}
+
+// unreachable tells Raft that messages got lost. It belongs to the loop.
+func (q *Quorum) unreachable(to uint64, ms []*pb.Message) {
+	q.node.ReportUnreachable(to)
+	for _, m := range ms {
+		if m.GetType() == pb.MsgSnap {
+			q.snapshotFailed(to)
+		}
+	}
+}
+
+// snapshotFailed has Raft try again to bring a voter up that is behind its log. It belongs to the loop.
+func (q *Quorum) snapshotFailed(to uint64) { q.node.ReportSnapshot(to, raft.SnapshotFailure) }
+
+// follow asks the leader for what it has, while there is a reason to: see follower.
+func (n *network) follow(ctx context.Context) {
+	f := &n.q.follow
+	failed := 0
+	for ctx.Err() == nil {
+		if f.done() {
+			f.drop()
+			failed = 0
+			select {
+			case <-f.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		err := n.followOnce(ctx, f)
+		if err == nil {
+			failed = 0
+			continue
+		}
+		if failed++; n.q.raft != nil && failed > 20 {
+			f.fail()
+		}
+		n.q.log.Debug("metadata quorum: following", "error", err)
+		n.pause(ctx)
+	}
+}
+
+func (n *network) pause(ctx context.Context) {
+	t := time.NewTimer(followRetry)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// followOnce asks once and hands on what comes.
+func (n *network) followOnce(ctx context.Context, f *follower) error {
+	all := f.addresses()
+	if len(all) == 0 {
+		return errNoLeader
+	}
+	f.turn++
+	resp, err := n.ask(ctx, all[f.turn%len(all)], f.request())
+	if err != nil {
+		f.forget()
+		f.drop()
+		return err
+	}
+	got, err := f.answer(resp)
+	if err != nil || got == nil {
+		return err
+	}
+	n.q.applyq.put(applyItem{fetched: got})
+	select {
+	case <-got.done:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (n *network) ask(ctx context.Context, address string, req kmsg.Request) (kmsg.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchMaxWait+2*n.q.cfg.ElectionTimeout)
+	defer cancel()
+	return n.client("follow", address).Do(ctx, req)
+}

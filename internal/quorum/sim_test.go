@@ -1,0 +1,498 @@
+package quorum
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"testing/cryptotest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	mr "github.com/weir-stream/weir/internal/metarecord"
+	"github.com/weir-stream/weir/internal/record"
+	"github.com/weir-stream/weir/internal/vfs"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// simulation runs voters and an observer step by step in one goroutine, from a seed: each step is a message that arrives,
+// a tick, a turn of one of a node's workers, a proposal or a fault. Files are in memory and lose what was not synced
+// when a node crashes.
+type simulation struct {
+	t     judge
+	rnd   *rand.Rand
+	now   time.Time
+	nodes []*simNode
+	net   []parcel
+	cut   map[[2]int]bool
+
+	// What the checkers know.
+	log     map[int64]record.Batch // by base offset: what was applied anywhere
+	end     int64
+	leaders map[int32]int // epoch → node
+	topics  int
+	planted string
+}
+
+// judge is told what a checker found.
+type judge interface {
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+}
+
+type parcel struct {
+	from, to int
+	bytes    []byte
+	end      int64
+}
+
+type simNode struct {
+	s        *simulation
+	index    int
+	fs       *vfs.Mem
+	q        *Quorum // nil: down
+	rec      *recorder
+	observer bool
+	leads    int32
+	hw       int64
+	lives    int
+	trouble  error // of following
+}
+
+// simListener checks what a node is told.
+type simListener struct {
+	*recorder
+	n *simNode
+}
+
+func (l simListener) Commit(batches []record.Batch) error {
+	for _, b := range batches {
+		l.n.s.applied(l.n, b)
+	}
+	return l.recorder.Commit(batches)
+}
+
+func (l simListener) Leader(epoch int32, next int64) {
+	s := l.n.s
+	if other, ok := s.leaders[epoch]; ok && other != l.n.index {
+		s.t.Fatalf("election safety: nodes %d and %d lead in epoch %d", other, l.n.index, epoch)
+	}
+	s.leaders[epoch] = l.n.index
+	if next < s.end {
+		s.t.Fatalf("leader completeness: node %d leads in epoch %d from offset %d, %d was committed", l.n.index, epoch, next, s.end)
+	}
+	l.n.leads = epoch
+}
+
+func (l simListener) Resigned(int32, int32) { l.n.leads = 0 }
+
+// applied checks that all nodes apply the same.
+func (s *simulation) applied(n *simNode, b record.Batch) {
+	have, ok := s.log[b.BaseOffset()]
+	if ok && !bytes.Equal(have, b) {
+		s.t.Fatalf("state machine safety: node %d applied another batch at offset %d", n.index, b.BaseOffset())
+	}
+	if !ok && b.BaseOffset() < s.end {
+		s.t.Fatalf("state machine safety: node %d applied a batch at offset %d, inside one that others applied", n.index, b.BaseOffset())
+	}
+	s.log[b.BaseOffset()] = bytes.Clone(b)
+	s.end = max(s.end, b.NextOffset())
+}
+
+func newSimulation(t *testing.T, by judge, seed uint64, planted string) *simulation {
+	const voters = simVoters
+	cryptotest.SetGlobalRandom(t, seed)
+	s := &simulation{t: by, planted: planted, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), cut: map[[2]int]bool{},
+		log: map[int64]record.Batch{}, leaders: map[int32]int{}}
+	for i := range voters + 1 {
+		n := &simNode{s: s, index: i, observer: i == voters}
+		n.fs = emptyDisk()
+		s.nodes = append(s.nodes, n)
+		n.start()
+	}
+	return s
+}
+
+func emptyDisk() *vfs.Mem {
+	fs := vfs.NewMem()
+	if err := errors.Join(fs.MkdirAll("/data"), fs.SyncDir("/")); err != nil {
+		panic(err) // it is memory
+	}
+	return fs
+}
+
+func (n *simNode) config() Config {
+	var voters []Voter
+	for i := range n.s.voters() {
+		voters = append(voters, Voter{ID: int32(i)})
+	}
+	cfg := testConfig(n.fs, nil)
+	cfg.NodeID, cfg.DirectoryID, cfg.Voters, cfg.Observer = int32(n.index), [16]byte{byte(n.index + 1), byte(n.lives)}, voters, n.observer
+	cfg.Now = func() time.Time { return n.s.now }
+	if n.s.planted == "nothing is synced" {
+		cfg.FS = lies{n.fs}
+	}
+	cfg.OnFault = func(err error) { n.s.t.Fatalf("node %d: %v", n.index, err) }
+	cfg.SegmentBytes, cfg.SnapshotBytes, cfg.RaftLogBytes, cfg.RetentionBytes = 900, 2500, 1500, 2500
+	return cfg
+}
+
+// voters is how many voters there are; the last node observes.
+func (s *simulation) voters() int { return simVoters }
+
+const simVoters = 3
+
+func (n *simNode) start() {
+	n.rec = newRecorder()
+	cfg := n.config()
+	cfg.Listener = simListener{n.rec, n}
+	q, err := Open(cfg)
+	if err != nil {
+		n.s.t.Fatalf("node %d does not start: %v", n.index, err)
+	}
+	q.spawn = func(_ string, f func(context.Context)) bool { f(context.Background()); return true }
+	q.send = n.send
+	n.q, n.leads, n.hw = q, 0, 0
+	n.plant()
+}
+
+// plant makes a fault that the checkers must find.
+func (n *simNode) plant() {
+	if n.q.node == nil {
+		return
+	}
+	if n.s.planted == "a wiped voter votes" {
+		n.q.fresh.Store(false)
+	}
+}
+
+// lies is a disk that says it has synced, and forgets.
+type lies struct{ *vfs.Mem }
+
+func (l lies) Open(name string, mode vfs.Mode) (vfs.File, error) {
+	f, err := l.Mem.Open(name, mode)
+	return lyingFile{f}, err
+}
+
+type lyingFile struct{ vfs.File }
+
+func (lyingFile) Sync() error { return nil }
+
+func (n *simNode) send(to uint64, ms []*pb.Message) {
+	for _, m := range ms {
+		b, err := proto.Marshal(m)
+		if err != nil {
+			n.s.t.Fatal(err)
+		}
+		n.s.net = append(n.s.net, parcel{n.index, int(to) - 1, b, n.q.hw.Load()})
+	}
+}
+
+func (s *simulation) deliver(i int, keep bool) {
+	p := s.net[i]
+	if !keep {
+		s.net[i] = s.net[len(s.net)-1]
+		s.net = s.net[:len(s.net)-1]
+	}
+	to := s.nodes[p.to]
+	if to.q == nil || s.cut[[2]int{p.from, p.to}] {
+		return
+	}
+	to.q.Messages(&wire.RaftMessagesRequest{ClusterID: "c", NodeID: int32(p.from), To: to.q.raftID, EndOffset: p.end, Messages: [][]byte{p.bytes}})
+}
+
+func (n *simNode) turn() {
+	if n.q == nil || n.q.node == nil {
+		return
+	}
+	n.q.takeInputs()
+	n.q.handleReady()
+}
+
+func (n *simNode) appendStep() {
+	if n.q == nil || n.q.node == nil {
+		return
+	}
+	if items := n.q.appendq.poll(); len(items) > 0 {
+		if err := n.q.appendItems(context.Background(), items); err != nil {
+			n.s.t.Fatalf("node %d: append: %v", n.index, err)
+		}
+	}
+}
+
+func (n *simNode) applyStep() {
+	if n.q == nil {
+		return
+	}
+	if items := n.q.applyq.poll(); len(items) > 0 {
+		if err := n.q.applyItems(context.Background(), items); err != nil {
+			n.s.t.Fatalf("node %d: apply: %v", n.index, err)
+		}
+	}
+	if hw := n.q.hw.Load(); hw < n.hw {
+		n.s.t.Fatalf("high watermark of node %d fell from %d to %d", n.index, n.hw, hw)
+	} else {
+		n.hw = hw
+	}
+}
+
+// followStep lets a node ask the leader for the metadata log once, if it has a reason to.
+func (n *simNode) followStep() {
+	if n.q == nil || n.q.follow.done() {
+		return
+	}
+	f := &n.q.follow
+	to := n.s.nodes[n.s.rnd.IntN(n.s.voters())]
+	if f.leader.ID >= 0 && n.s.rnd.IntN(10) > 0 {
+		to = n.s.nodes[f.leader.ID]
+	}
+	if m, _ := f.target(); m != nil {
+		to = n.s.nodes[m.GetFrom()-1]
+	}
+	if to.q == nil || to == n || n.s.cut[[2]int{n.index, to.index}] || n.s.cut[[2]int{to.index, n.index}] {
+		f.drop()
+		if n.s.rnd.IntN(3) == 0 {
+			f.fail()
+		}
+		return
+	}
+	var resp kmsg.Response
+	switch req := f.request().(type) {
+	case *kmsg.FetchRequest:
+		req.SetVersion(18)
+		req.MaxWaitMillis, req.MaxBytes = 0, 1+int32(n.s.rnd.IntN(2000))
+		resp = to.q.Fetch(context.Background(), req)
+	case *kmsg.FetchSnapshotRequest:
+		req.SetVersion(1)
+		req.MaxBytes = 1 + int32(n.s.rnd.IntN(2000))
+		resp = to.q.FetchSnapshot(req)
+	}
+	got, err := f.answer(resp)
+	if err != nil {
+		n.trouble = err
+	}
+	if err != nil || got == nil {
+		return
+	}
+	n.q.applyq.put(applyItem{fetched: got})
+	n.applyStep()
+}
+
+func (s *simulation) propose() {
+	for _, n := range s.nodes {
+		if n.q == nil || n.leads == 0 {
+			continue
+		}
+		var records []mr.Versioned
+		for range 1 + s.rnd.IntN(3) {
+			s.topics++
+			records = append(records, mr.V0(&mr.TopicRecord{Name: fmt.Sprint("t", s.topics)}))
+		}
+		if _, err := n.q.Propose(n.leads, records); err != nil && !errors.Is(err, ErrNotLeader) {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (n *simNode) crash() {
+	n.q.follow.loading = nil
+	n.fs.PowerOff()
+	n.fs = n.fs.Crash(n.s.rnd)
+	n.q, n.leads = nil, 0
+}
+
+// wipe empties a voter's disk, if all voters stand well: more at a time is more than a static quorum can bear.
+func (s *simulation) wipe() {
+	for _, n := range s.nodes[:s.voters()] {
+		if n.q == nil || n.q.fresh.Load() || n.q.hw.Load() == 0 {
+			return
+		}
+	}
+	n := s.nodes[s.rnd.IntN(s.voters())]
+	n.q, n.leads = nil, 0
+	n.lives++
+	n.fs = emptyDisk()
+	n.start()
+}
+
+func (s *simulation) step() {
+	n := s.nodes[s.rnd.IntN(len(s.nodes))]
+	switch r := s.rnd.IntN(1000); {
+	case r < 380:
+		if len(s.net) > 0 {
+			i := s.rnd.IntN(min(len(s.net), 30)) // mostly in order
+			switch s.rnd.IntN(50) {
+			case 0: // lost
+				s.net = append(s.net[:i], s.net[i+1:]...)
+			case 1: // twice
+				s.deliver(i, true)
+			default:
+				s.deliver(i, false)
+			}
+		}
+	case r < 580:
+		n.turn()
+	case r < 730:
+		n.appendStep()
+	case r < 860:
+		n.applyStep()
+	case r < 900:
+		n.followStep()
+	case r < 940:
+		s.now = s.now.Add(10 * time.Millisecond)
+		if n.q != nil && n.q.node != nil {
+			n.q.tick()
+		}
+	case r < 985:
+		s.propose()
+	default:
+		s.fault(n)
+	}
+}
+
+func (s *simulation) fault(n *simNode) {
+	switch r := s.rnd.IntN(100); {
+	case n.q == nil:
+		n.start()
+	case r < 12:
+		n.crash()
+	case r < 24:
+		s.cut[[2]int{s.rnd.IntN(len(s.nodes)), s.rnd.IntN(len(s.nodes))}] = true
+	case r < 50:
+		clear(s.cut)
+	case r < 60 && n.q.node != nil:
+		n.q.inLoop(func() {
+			if n.q.electedTerm.Load() != 0 {
+				n.q.handOver(0)
+			}
+		})
+	case r < 64:
+		s.wipe()
+	}
+}
+
+// heal ends all faults and waits until every node has everything.
+func (s *simulation) heal() {
+	clear(s.cut)
+	for _, n := range s.nodes {
+		if n.q == nil {
+			n.start()
+		}
+	}
+	for round := range 4000 {
+		for len(s.net) > 0 {
+			s.deliver(0, false)
+			if s.rnd.IntN(4) == 0 {
+				break
+			}
+		}
+		s.now = s.now.Add(10 * time.Millisecond)
+		for _, n := range s.nodes {
+			n.turn()
+			n.appendStep()
+			n.turn()
+			n.applyStep()
+			n.followStep()
+			if n.q.node != nil && s.rnd.IntN(5) == 0 {
+				n.q.tick()
+			}
+		}
+		if round%20 == 0 {
+			s.propose()
+		}
+		if round > 600 && s.settled() {
+			return
+		}
+	}
+	for _, n := range s.nodes {
+		s.t.Logf("node %d: end %d of %d, leads %d, leader %d in epoch %d, fresh %v, following: %v", n.index, n.q.meta.end, s.end, n.leads, n.q.leader.Load(), n.q.term.Load(), n.q.fresh.Load(), n.trouble)
+	}
+	s.t.Fatal("the healed cluster does not get well")
+}
+
+func (s *simulation) settled() bool {
+	leaders := 0
+	for _, n := range s.nodes {
+		if n.q.meta.end < s.end || n.q.fresh.Load() {
+			return false
+		}
+		if n.leads != 0 {
+			leaders++
+		}
+	}
+	return leaders == 1
+}
+
+// compare checks that all nodes have the same state.
+func (s *simulation) compare() {
+	want := s.nodes[0].rec
+	for _, n := range s.nodes[1:] {
+		if shorter := min(len(n.rec.names), len(want.names)); fmt.Sprint(n.rec.names[:shorter]) != fmt.Sprint(want.names[:shorter]) {
+			s.t.Fatalf("node %d has other topics than node 0:\n%v\n%v", n.index, n.rec.names, want.names)
+		}
+	}
+}
+
+func simulate(t *testing.T, by judge, seed uint64, steps int, planted string) {
+	s := newSimulation(t, by, seed, planted)
+	for range steps {
+		s.step()
+	}
+	s.heal()
+	s.compare()
+}
+
+// TestSimulation: seeds of random histories keep the rules of Raft and get well in the end. WEIR_SIM_SEED runs one seed,
+// WEIR_SIM_SEEDS as many from 1 on.
+func TestSimulation(t *testing.T) {
+	first, count := uint64(1), uint64(60)
+	if testing.Short() {
+		count = 15
+	}
+	if v, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEED"), 10, 64); err == nil {
+		first, count = v, 1
+	}
+	if v, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEEDS"), 10, 64); err == nil {
+		count = v
+	}
+	for seed := first; seed < first+count; seed++ {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { simulate(t, t, seed, 6000, "") })
+	}
+}
+
+// catcher ends a run at the first thing that a checker finds.
+type catcher struct{ found string }
+
+func (c *catcher) Fatal(args ...any)            { c.Fatalf("%s", fmt.Sprint(args...)) }
+func (c *catcher) Logf(string, ...any)          {}
+func (c *catcher) Fatalf(f string, args ...any) { c.found = fmt.Sprintf(f, args...); panic(c) }
+
+// TestSimulationFindsPlantedFaults: the checkers are worth something.
+func TestSimulationFindsPlantedFaults(t *testing.T) {
+	for _, planted := range []string{"a wiped voter votes", "nothing is synced"} {
+		found := ""
+		for seed := uint64(1); seed < 400 && found == ""; seed++ {
+			t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+				c := new(catcher)
+				defer func() {
+					if p := recover(); p != nil {
+						found = fmt.Sprintf("%s (%v)", c.found, p)
+					}
+				}()
+				simulate(t, c, seed, 6000, planted)
+			})
+		}
+		if found == "" {
+			t.Errorf("%s: not found", planted)
+		}
+		t.Logf("%s: %.120s", planted, found)
+	}
+}
