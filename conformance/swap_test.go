@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,6 +57,13 @@ func TestSwapInPlace(t *testing.T) {
 	client.Close()
 	if err := before.Stop(); err != nil {
 		t.Fatal(err)
+	}
+
+	// The unit test of the log's indexes compares them with those of a real broker.
+	indexes := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run", "^TestIndexesAreThoseOfApacheKafka$", "../internal/log")
+	indexes.Env = append(os.Environ(), "WEIR_KAFKA_DATA="+before.DataDir())
+	if out, err := indexes.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestIndexesAreThoseOfApacheKafka") {
+		t.Errorf("indexes: %v\n%s", err, out)
 	}
 
 	after := start(t, brokers.Config{Binary: binary(t), Dir: dir})

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh STAGE...   stages: test lint conform e2e bench all
+# check.sh STAGE...   stages: test oracle lint conform e2e bench all
 # Runs them in turn, goes on after a failure, and ends with the sum of what the
 # test runners counted. What cannot run here is listed as SKIPPED; under CI=true
 # that fails.
@@ -22,7 +22,7 @@ sum() {
 
 stage_test() {
   say "unit tests, race detector on"
-  sum test "$GO" test -race -short -json -timeout 8m ./...
+  sum test "$GO" test -race -short -json -timeout 12m "${apart[@]}" ./...
 }
 
 stage_lint() {
@@ -30,6 +30,19 @@ stage_lint() {
   (cd tools && GOFLAGS= "$GO" build -o ../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint) &&
     [ -z "$(gofmt -l $(git ls-files '*.go') | tee /dev/stderr)" ] &&
     bin/golangci-lint run --timeout 10m ./... || { failed=1; echo "lint: FAIL"; }
+}
+
+# The unit tests that want a real Apache Kafka or the built binary. make check
+# runs them here and not among the others; make test counts them as skipped.
+beside='ApacheKafkaReads|KafkaReadsOur|FromApacheKafka|AgainstKafka|DumpLogDamaged|^TestCluster$'
+apart=()
+stage_oracle() {
+  say "unit tests beside an Apache Kafka"
+  local dist
+  dist=$("$GO" run ./internal/kafkadist/cmd/kafka-dist) || { failed=1; return; }
+  make --no-print-directory build || { failed=1; return; }
+  WEIR_KAFKA_DIST=$dist WEIR_KAFKA=$dist WEIR_BIN=$PWD/bin/weir sum oracle "$GO" test -p 1 -count=1 -json -timeout 15m \
+    -run "$beside" ./internal/log ./internal/record ./internal/controller ./internal/node/format ./internal/cli ./internal/controlplane/observe
 }
 
 stage_conform() {
@@ -51,13 +64,16 @@ stage_bench() {
 }
 
 [ $# -gt 0 ] || set -- all
-[ "$*" != all ] || set -- need test lint e2e conform bench
+if [ "$*" = all ]; then
+  apart=(-skip "$beside")
+  set -- need test lint oracle e2e conform bench
+fi
 "$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
 ran=0
 for stage in "$@"; do
   case $stage in
     need) scripts/need.sh ;;
-    test | conform | e2e | bench) "stage_$stage"; ran=1 ;;
+    test | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
     lint) stage_lint ;;
     *) sed -n '2,5p' "$0" >&2; exit 2 ;;
   esac
