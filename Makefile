@@ -2,7 +2,7 @@
 # language registries; nothing asks a question.
 SHELL := bash
 GO ?= go
-export GOFLAGS ?= -buildvcs=false
+export GOFLAGS ?= -buildvcs=false -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 .PHONY: help build cross up down logs test race fuzz conform bench lint check clean
@@ -12,12 +12,12 @@ help: ## this list
 
 build: ## bin/weir, the one binary
 	@mkdir -p bin
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir ./cmd/weir
+	CGO_ENABLED=0 $(GO) build -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir ./cmd/weir
 
 cross: ## bin/weir-OS-ARCH for linux and darwin, amd64 and arm64
 	@set -e; mkdir -p bin; for os in linux darwin; do for arch in amd64 arm64; do \
 	  echo "bin/weir-$$os-$$arch"; \
-	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir-$$os-$$arch ./cmd/weir; \
+	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir-$$os-$$arch ./cmd/weir; \
 	done; done
 
 up: build ## start a broker in the background and wait until it answers

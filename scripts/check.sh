@@ -5,7 +5,7 @@
 # that fails.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
-export GOFLAGS=${GOFLAGS:--buildvcs=false} GO=${GO:-go}
+export GOFLAGS=${GOFLAGS:--buildvcs=false -trimpath} GO=${GO:-go}
 mkdir -p bin
 counts=$(mktemp "${TMPDIR:-/tmp}/weir-check.XXXXXX")
 trap 'rm -f "$counts"' EXIT
