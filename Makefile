@@ -5,16 +5,19 @@ GO ?= go
 export GOFLAGS ?= -buildvcs=false -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build cross up down logs test race fuzz conform bench lint check clean
+.PHONY: help build web cross up down logs test race fuzz conform bench lint check clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
 
-build: ## bin/weir, the one binary
+build: web ## bin/weir, the one binary
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir ./cmd/weir
 
-cross: ## bin/weir-OS-ARCH for linux and darwin, amd64 and arm64
+web: ## the dashboard's pages, if Node.js is there and they changed
+	@scripts/web.sh build
+
+cross: web ## bin/weir-OS-ARCH for linux and darwin, amd64 and arm64
 	@set -e; mkdir -p bin; for os in linux darwin; do for arch in amd64 arm64; do \
 	  echo "bin/weir-$$os-$$arch"; \
 	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir-$$os-$$arch ./cmd/weir; \

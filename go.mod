@@ -2,6 +2,9 @@ module github.com/weir-stream/weir
 
 go 1.26.0
 
+// Not of this module: what npm puts there.
+ignore ./web/node_modules
+
 require (
 	github.com/anishathalye/porcupine v1.3.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect

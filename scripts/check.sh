@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh STAGE...   stages: test oracle lint conform e2e bench all
+# check.sh STAGE...   stages: test web oracle lint conform e2e bench all
 # Runs them in turn, goes on after a failure, and ends with the sum of what the
 # test runners counted. What cannot run here is listed as SKIPPED; under CI=true
 # that fails.
@@ -45,6 +45,12 @@ stage_oracle() {
     -run "$beside" ./internal/log ./internal/record ./internal/controller ./internal/node/format ./internal/cli ./internal/controlplane/observe
 }
 
+stage_web() {
+  say "dashboard: lint, types, client, units, a real browser"
+  make --no-print-directory build || { failed=1; return; }
+  sum web scripts/web.sh check
+}
+
 stage_conform() {
   say "conformance: the same scenarios against Weir and Apache Kafka"
   make --no-print-directory build || { failed=1; return; }
@@ -66,14 +72,14 @@ stage_bench() {
 [ $# -gt 0 ] || set -- all
 if [ "$*" = all ]; then
   apart=(-skip "$beside")
-  set -- need test lint oracle e2e conform bench
+  set -- need test lint web oracle e2e conform bench
 fi
 "$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
 ran=0
 for stage in "$@"; do
   case $stage in
     need) scripts/need.sh ;;
-    test | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
+    test | web | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
     lint) stage_lint ;;
     *) sed -n '2,5p' "$0" >&2; exit 2 ;;
   esac

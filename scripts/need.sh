@@ -8,6 +8,8 @@ command -v mvn > /dev/null || want+=(maven)
 command -v kcat > /dev/null || want+=(kcat)
 command -v node > /dev/null || want+=(nodejs)
 command -v npm > /dev/null || want+=(npm)
+command -v "${CHROMIUM_PATH:-chromium}" > /dev/null || want+=(chromium)
+fc-list :lang=ko 2> /dev/null | grep -q . || want+=(fontconfig fonts-nanum)
 python3 -c 'import venv, ensurepip' 2> /dev/null || want+=(python3-venv)
 if [ ${#want[@]} -eq 0 ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then

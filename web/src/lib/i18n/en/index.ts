@@ -1,0 +1,8 @@
+import { account } from './account';
+import { app } from './app';
+import { cluster } from './cluster';
+import { create } from './create';
+import { operations } from './operations';
+
+export const messages = { ...app, ...account, ...create, ...cluster, ...operations };
+export type Messages = typeof messages;
