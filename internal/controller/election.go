@@ -102,13 +102,15 @@ func without(list []int32, gone ...int32) []int32 {
 	return out
 }
 
-// completeReassignment ends a reassignment when all that are added are in sync and one of the replicas that stay is.
+// completeReassignment ends a reassignment when all that are added are in sync and one of the replicas that stay is. Unlike
+// Kafka's it waits until as many are in sync as a write needs: those that go may hold what one of the others has not
+// flushed.
 func (c *change) completeReassignment() {
 	if len(c.adding) == 0 && len(c.removing) == 0 {
 		return
 	}
 	isr, replicas := without(c.isr, c.removing...), without(c.replicas, c.removing...)
-	if len(isr) == 0 || len(replicas) == 0 || missesAny(isr, c.adding) {
+	if len(isr) == 0 || len(replicas) == 0 || missesAny(isr, c.adding) || len(isr) < min(c.minISR, len(replicas)) {
 		return
 	}
 	c.isr, c.replicas, c.removing, c.adding = isr, replicas, []int32{}, []int32{}
@@ -126,7 +128,8 @@ func (c *change) findEligible() {
 	}
 	var eligible, last []int32
 	for _, id := range union(c.eligible, c.p.ISR) {
-		if !slices.Contains(c.isr, id) && !slices.Contains(c.unclean, id) {
+		// Unlike Kafka's, one that a reassignment has taken the replica from is not eligible: its log is deleted.
+		if !slices.Contains(c.isr, id) && !slices.Contains(c.unclean, id) && slices.Contains(c.replicas, id) {
 			eligible = append(eligible, id)
 		}
 	}

@@ -96,7 +96,9 @@ func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 		return
 	}
 	if code != wire.None {
-		p.fail(ti, pi, p.b.knownElsewhere(name, t.ID, in.Index, code), "")
+		code, leader := p.b.elsewhere(name, t.ID, in.Index, code)
+		p.fail(ti, pi, code, "")
+		p.hint(ti, pi, leader)
 		return
 	}
 	if internalTopic(name) && p.r.ClientID != adminClientID {
@@ -118,13 +120,13 @@ func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 		p.fail(ti, pi, wire.CodeOf(err), strings.TrimSuffix(res.ErrorMessage, ": "+wire.CodeOf(err).Name()))
 		out.ErrorRecords = recordErrors(res.RecordErrors)
 		out.LogStartOffset = res.LogStartOffset
-		p.hint(ti, pi, rep)
+		p.hintOf(ti, pi, rep)
 		p.b.logWriteFault(rep, err)
 		return
 	}
 	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = res.BaseOffset, res.AppendTimeMs, res.LogStartOffset
 	if !p.b.Replicas.Committed(rep, res, p.r.Produce.Acks) {
-		p.waits = append(p.waits, &replica.CommitSpec{Replica: rep, Offset: res.LastOffset + 1, Tag: replica.Place{Topic: ti, Partition: pi}})
+		p.waits = append(p.waits, &replica.CommitSpec{Replica: rep, Offset: res.LastOffset + 1, Epoch: res.LeaderEpoch, Tag: replica.Place{Topic: ti, Partition: pi}})
 	}
 }
 
@@ -137,13 +139,17 @@ func (p *pendingProduce) fail(ti, pi int, code wire.Code, msg string) {
 	}
 }
 
+func (p *pendingProduce) hintOf(ti, pi int, rep *replica.Replica) {
+	h := rep.Hint()
+	p.hint(ti, pi, &h)
+}
+
 // hint tells a client that came to the wrong broker where the leader is (KIP-951).
-func (p *pendingProduce) hint(ti, pi int, rep *replica.Replica) {
+func (p *pendingProduce) hint(ti, pi int, h *wire.LeaderHint) {
 	out := &p.resp.Topics[ti].Partitions[pi]
-	if p.r.Version < 10 || wire.Code(out.ErrorCode) != wire.NotLeaderOrFollower {
+	if p.r.Version < 10 || wire.Code(out.ErrorCode) != wire.NotLeaderOrFollower || h == nil || h.LeaderID < 0 {
 		return
 	}
-	h := rep.Hint()
 	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = h.LeaderID, h.LeaderEpoch
 	p.resp.Brokers = p.b.appendProduceEndpoint(p.resp.Brokers, h.LeaderID, p.r.Conn.Listener)
 }
@@ -159,6 +165,7 @@ func (p *pendingProduce) finish() {
 		for _, w := range p.waits {
 			if code := w.Outcome(); code != wire.None {
 				p.fail(w.Tag.Topic, w.Tag.Partition, code, "")
+				p.hintOf(w.Tag.Topic, w.Tag.Partition, w.Replica)
 			}
 		}
 		p.answer()

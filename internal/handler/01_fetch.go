@@ -24,12 +24,12 @@ import (
 // is committed or max.wait.ms is over.
 func (b *Broker) handleFetch(r *wire.Request) {
 	req := r.Body.(*kmsg.FetchRequest)
-	replicaID := req.ReplicaID
+	by := replica.Reader{Follower: req.ReplicaID, BrokerEpoch: -1, CommittedOnly: req.IsolationLevel == 1, AnyReplica: r.Version >= 11, Rack: req.Rack}
 	if r.Version >= 15 {
-		replicaID = req.ReplicaState.ID
+		by.Follower, by.BrokerEpoch = req.ReplicaState.ID, req.ReplicaState.Epoch
 	}
-	f := &fetch{b: b, r: r, req: req, usesIDs: r.Version >= 13, follower: replicaID >= 0}
-	if replicaID >= 0 && !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
+	f := &fetch{b: b, r: r, req: req, usesIDs: r.Version >= 13, by: by, follower: by.Follower >= 0}
+	if f.follower && !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
 		f.fail(wire.ClusterAuthorizationFailed)
 		return
 	}
@@ -47,7 +47,8 @@ type fetch struct {
 	r       *wire.Request
 	req     *kmsg.FetchRequest
 	usesIDs bool
-	// follower: the request claims to be a replica's. There are none while a cluster has one broker.
+	by      replica.Reader
+	// follower: the request is a replica's.
 	follower bool
 
 	maxBytes int64 // that the answer may have
@@ -59,7 +60,8 @@ type fetch struct {
 	items   []fetchItem
 	specs   []replica.FetchSpec // parallel to items; Replica nil where codes has an error
 	codes   []wire.Code
-	sent    []int64 // parallel to items: the bytes that the last read found
+	hints   []*wire.LeaderHint // parallel to items: who leads what is not here
+	sent    []int64            // parallel to items: the bytes that the last read found
 }
 
 func (f *fetch) fail(code wire.Code) {
@@ -118,7 +120,7 @@ func (f *fetch) requested() []fetchItem {
 			items = append(items, fetchItem{
 				key:                fetchKey{id: t.TopicID, name: t.Topic, index: p.Partition},
 				currentLeaderEpoch: p.CurrentLeaderEpoch, fetchOffset: p.FetchOffset,
-				lastFetchedEpoch: p.LastFetchedEpoch, maxBytes: p.PartitionMaxBytes,
+				lastFetchedEpoch: p.LastFetchedEpoch, logStartOffset: p.LogStartOffset, maxBytes: p.PartitionMaxBytes,
 			})
 		}
 	}
@@ -140,20 +142,19 @@ func (f *fetch) forgotten() []fetchKey {
 func (f *fetch) resolve() {
 	f.specs = make([]replica.FetchSpec, len(f.items))
 	f.codes = make([]wire.Code, len(f.items))
+	f.hints = make([]*wire.LeaderHint, len(f.items))
 	for i := range f.items {
 		it := &f.items[i]
 		rep, name, code := f.b.Replicas.Find(it.key.name, it.key.id, it.key.index, f.usesIDs)
 		switch {
-		case name != "" && !f.b.allowed(f.r, authz.Read, authz.Topic, name):
+		case name != "" && !f.follower && !f.b.allowed(f.r, authz.Read, authz.Topic, name):
 			f.codes[i] = wire.TopicAuthorizationFailed
-		case code == wire.None && f.follower:
-			f.codes[i] = wire.NotLeaderOrFollower
 		case code != wire.None:
-			f.codes[i] = f.b.knownElsewhere(name, it.key.id, it.key.index, code)
+			f.codes[i], f.hints[i] = f.b.elsewhere(name, it.key.id, it.key.index, code)
 		default:
 			f.specs[i] = replica.FetchSpec{
 				Replica: rep, CurrentLeaderEpoch: it.currentLeaderEpoch, Offset: it.fetchOffset,
-				LastFetchedEpoch: it.lastFetchedEpoch, MaxBytes: it.maxBytes,
+				LastFetchedEpoch: it.lastFetchedEpoch, LogStartOffset: it.logStartOffset, MaxBytes: it.maxBytes,
 			}
 		}
 	}
@@ -163,7 +164,11 @@ func (f *fetch) resolve() {
 func (f *fetch) run() {
 	f.maxBytes = int64(min(int(f.req.MaxBytes), f.b.Config().Int("fetch.max.bytes")))
 	f.minBytes = min(int64(f.req.MinBytes), f.maxBytes)
-	deadline := time.Now().Add(time.Duration(f.req.MaxWaitMillis) * time.Millisecond)
+	f.try(time.Now().Add(time.Duration(f.req.MaxWaitMillis) * time.Millisecond))
+}
+
+// try answers if there is enough or the time is up, and else waits for more.
+func (f *fetch) try(deadline time.Time) {
 	for {
 		resp, bytes, urgent := f.read()
 		left := time.Until(deadline)
@@ -172,17 +177,17 @@ func (f *fetch) run() {
 			return
 		}
 		release(resp)
-		if f.park(f.minBytes-bytes, left) {
+		if f.park(f.minBytes-bytes, deadline) {
 			return
 		}
 	}
 }
 
-// park waits for missing more bytes, and answers then. It reports false if it did not begin to wait, since there is
+// park waits for missing more bytes, and tries again then. It reports false if it did not begin to wait, since there is
 // more to read already.
-func (f *fetch) park(missing int64, left time.Duration) bool {
+func (f *fetch) park(missing int64, deadline time.Time) bool {
 	ended := make(chan struct{})
-	w := f.b.Replicas.AwaitData(f.specs, f.req.IsolationLevel == 1, missing, left, func() { close(ended) })
+	w := f.b.Replicas.AwaitData(f.specs, &f.by, missing, time.Until(deadline), func() { close(ended) })
 	if w == nil {
 		return false
 	}
@@ -194,6 +199,8 @@ func (f *fetch) park(missing int64, left time.Duration) bool {
 	started := f.b.Group.Go("parked fetch", func(ctx context.Context) {
 		select {
 		case <-ended:
+			f.try(deadline)
+			return
 		case <-f.r.Done:
 		case <-f.b.stopping:
 		case <-ctx.Done():
@@ -207,7 +214,7 @@ func (f *fetch) park(missing int64, left time.Duration) bool {
 }
 
 // read reads every partition in order until the answer is full. urgent is true if something has to be said now:
-// an error or a divergence.
+// an error, a divergence or a better place to read from.
 func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
 	f.sent = make([]int64, len(f.items))
 	left := f.maxBytes
@@ -221,7 +228,7 @@ func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
 			bytes += part.Records.Len
 			left -= part.Records.Len
 		}
-		urgent = urgent || part.ErrorCode != wire.None || part.DivergingEpoch != nil
+		urgent = urgent || part.ErrorCode != wire.None || part.DivergingEpoch != nil || part.PreferredReadReplica >= 0
 		if topic == nil || topic.ID != it.key.id || topic.Name != it.key.name {
 			resp.Topics = append(resp.Topics, wire.FetchTopic{Name: it.key.name, ID: it.key.id})
 			topic = &resp.Topics[len(resp.Topics)-1]
@@ -240,15 +247,15 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 		if !f.follower {
 			out.AbortedTransactions = []wire.AbortedTransaction{} // Kafka: null once a log was asked, else empty
 		}
+		out.CurrentLeader = f.hints[i]
 		return out
 	}
 	s := &f.specs[i]
-	committedOnly := f.req.IsolationLevel == 1
-	res := f.b.Replicas.Read(s, int(min(left, int64(s.MaxBytes))), first, committedOnly)
+	res := f.b.Replicas.Read(s, &f.by, int(min(left, int64(s.MaxBytes))), first)
 	out.ErrorCode, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = res.Code, res.HighWatermark, res.LastStableOffset, res.LogStartOffset
-	out.DivergingEpoch = res.Diverging
+	out.DivergingEpoch, out.PreferredReadReplica = res.Diverging, res.Preferred
 	out.Records = res.Range
-	if committedOnly {
+	if f.by.CommittedOnly && !f.follower {
 		out.AbortedTransactions = res.Aborted
 	}
 	if res.Code == wire.NotLeaderOrFollower || res.Code == wire.FencedLeaderEpoch {
@@ -261,7 +268,11 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 // answer sends what the session has not told its client yet.
 func (f *fetch) answer(resp *wire.FetchResponse) {
 	for i, n := range f.sent {
-		if f.codes[i] == wire.None {
+		switch {
+		case f.codes[i] != wire.None:
+		case f.follower:
+			f.specs[i].Replica.CountReplicated(n)
+		default:
 			f.specs[i].Replica.CountFetched(n)
 		}
 	}

@@ -31,6 +31,7 @@ type fetchItem struct {
 	currentLeaderEpoch int32
 	fetchOffset        int64
 	lastFetchedEpoch   int32
+	logStartOffset     int64 // of a follower
 	maxBytes           int32
 }
 

@@ -12,8 +12,8 @@ import (
 //	1 one offset with its timestamp    7  max timestamp (KIP-734)
 //	2 isolation level                  8  earliest local offset (KIP-405)
 //	4 leader epochs (KIP-320)          9  latest tiered offset (KIP-1005)
-//	6 flexible                         10 timeout for remote storage
-//	                                   11 earliest offset pending upload (KIP-1023)
+//	5 OFFSET_NOT_AVAILABLE (KIP-207)   10 timeout for remote storage
+//	6 flexible                         11 earliest offset pending upload (KIP-1023)
 //
 // Without tiered storage the earliest local offset is the log start, and the tiered offsets do not exist (-1).
 func (b *Broker) handleListOffsets(r *wire.Request) {
@@ -68,6 +68,9 @@ func (b *Broker) listOffset(r *wire.Request, req *kmsg.ListOffsetsRequest, topic
 		return wire.UnsupportedVersion
 	}
 	off, ts, epoch, err := b.Replicas.OffsetFor(rep, p.Timestamp, p.CurrentLeaderEpoch, req.ReplicaID == -1, req.IsolationLevel == 1)
+	if r.Version < 5 && wire.CodeOf(err) == wire.OffsetNotAvailable {
+		err = wire.LeaderNotAvailable
+	}
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,12 @@ func (b *Broker) newTopic(name string) kmsg.CreateTopicsRequestTopic {
 // knownElsewhere turns "not here" into NOT_LEADER_OR_FOLLOWER if the cluster knows the partition, and keeps the code
 // if not.
 func (b *Broker) knownElsewhere(name string, id wire.TopicID, partition int32, code wire.Code) wire.Code {
+	code, _ = b.elsewhere(name, id, partition, code)
+	return code
+}
+
+// elsewhere is knownElsewhere with the leader, if there is one (KIP-951).
+func (b *Broker) elsewhere(name string, id wire.TopicID, partition int32, code wire.Code) (wire.Code, *wire.LeaderHint) {
 	img := b.Image()
 	var t *image.Topic
 	if id != (wire.TopicID{}) {
@@ -67,12 +73,12 @@ func (b *Broker) knownElsewhere(name string, id wire.TopicID, partition int32, c
 	} else {
 		t = img.TopicByName(name)
 	}
-	switch {
-	case t == nil:
-		return code
-	case int(partition) < len(t.Partitions) && partition >= 0:
-		return wire.NotLeaderOrFollower
-	default:
-		return wire.UnknownTopicOrPartition
+	if t == nil {
+		return code, nil
 	}
+	p := t.Partition(partition)
+	if p == nil {
+		return wire.UnknownTopicOrPartition, nil
+	}
+	return wire.NotLeaderOrFollower, &wire.LeaderHint{LeaderID: p.Leader, LeaderEpoch: p.LeaderEpoch}
 }

@@ -217,19 +217,9 @@ func (l *Log) findDuplicate(sc *appendScratch, opt AppendOptions, info *AppendIn
 	return false, nil
 }
 
-// AppendAsFollower appends batches that a leader has accepted, with their offsets and epochs. Only lengths and
-// CRC are checked. leaderEpoch is the epoch of the fetch; from the first batch of a higher one on nothing is
-// appended, without an error (KAFKA-14830), and a batch that is cut off at the end is left away.
-func (l *Log) AppendAsFollower(batches []byte, leaderEpoch int32) (AppendInfo, error) {
-	return l.appendAccepted(batches, leaderEpoch)
-}
-
-// AppendPrepared appends batches whose offsets and epochs are already set; the first one starts at the log end.
-func (l *Log) AppendPrepared(batches []byte) (AppendInfo, error) {
-	return l.appendAccepted(batches, math.MaxInt32)
-}
-
-func (l *Log) appendAccepted(p []byte, maxEpoch int32) (AppendInfo, error) {
+// appendAccepted appends batches up to the first one of an epoch above maxEpoch. allowed, asked under the log's lock, may
+// refuse.
+func (l *Log) appendAccepted(p []byte, maxEpoch int32, allowed func() error) (AppendInfo, error) {
 	info := AppendInfo{BaseOffset: -1, LastOffset: -1, AppendTimeMs: -1, LogStartOffset: l.start.Load()}
 	sc := getScratch()
 	defer sc.put()
@@ -258,6 +248,9 @@ func (l *Log) appendAccepted(p []byte, maxEpoch int32) (AppendInfo, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.writable(); err != nil {
+		return info, err
+	}
+	if err := allowed(); err != nil {
 		return info, err
 	}
 	nowMs, cfg := l.env.nowMs(), l.cfg.Load()

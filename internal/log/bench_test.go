@@ -61,12 +61,13 @@ func BenchmarkAppend(b *testing.B) {
 // BenchmarkAppendAsFollower is the same batch as a follower takes it.
 func BenchmarkAppendAsFollower(b *testing.B) {
 	l := benchLog(b)
+	l.BecomeFollower(1)
 	p := benchBatch(b, 64, 1000, -1)
 	b.SetBytes(int64(len(p)))
 	b.ReportAllocs()
 	for b.Loop() {
 		record.Batch(p).SetBaseOffset(l.LogEndOffset())
-		if _, err := l.AppendAsFollower(p, 0); err != nil {
+		if _, err := l.AppendAsFollower(p, 1); err != nil {
 			b.Fatal(err)
 		}
 	}

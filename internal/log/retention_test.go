@@ -182,12 +182,20 @@ func TestFollower(t *testing.T) {
 	must.NoError(t, err)
 	got.Range.Release()
 	// A fetch in epoch 0 takes nothing of epoch 4, and a cut batch at the end is left away.
+	follower.BecomeFollower(0)
 	info, err := follower.AppendAsFollower(append([]byte(nil), buf...), 0)
 	must.NoError(t, err)
 	must.Equal(t, int64(5), info.LastOffset)
+	// An answer that was on its way when the leader changed neither writes nor cuts.
+	follower.BecomeFollower(4)
+	_, err = follower.AppendAsFollower(append([]byte(nil), buf...), 0)
+	must.ErrorIs(t, err, wire.NotLeaderOrFollower)
+	must.ErrorIs(t, follower.TruncateAsFollower(0, 0), wire.NotLeaderOrFollower)
+	must.ErrorIs(t, follower.StartOverAsFollower(0, 0), wire.NotLeaderOrFollower)
+	must.Equal(t, int64(6), follower.LogEndOffset())
 	_, err = follower.AppendAsFollower(append([]byte(nil), buf...), 4)
 	must.ErrorIs(t, err, wire.OffsetOutOfRange)
-	must.NoError(t, follower.TruncateTo(3))
+	must.NoError(t, follower.TruncateAsFollower(3, 4))
 	must.Equal(t, int64(2), follower.LogEndOffset(), "whole batches only")
 	got, err = leader.Read(2, 10_000, true, BoundLogEnd)
 	must.NoError(t, err)
@@ -212,6 +220,23 @@ func TestFollower(t *testing.T) {
 	must.True(t, e == 4 && end == 7, e, end)
 	e, end = leader.EpochEndOffset(5)
 	must.True(t, e == -1 && end == -1, e, end)
+}
+
+// A broker that led without a write has an epoch that begins at its log end. The next leader does not know it, and tells
+// to cut there: the epoch must go, or the follower would ask with it for ever.
+func TestTruncationDropsAnEpochWithoutRecords(t *testing.T) {
+	l := openTest(t, vfs.NewMem(), DefaultConfig(), newClock())
+	appendValues(t, l, "a")
+	_, err := l.BecomeLeader(7)
+	must.NoError(t, err)
+	must.Equal(t, int32(7), l.LatestEpoch())
+	l.BecomeFollower(8)
+	must.NoError(t, l.TruncateAsFollower(1, 8))
+	must.Equal(t, int32(0), l.LatestEpoch())
+	must.Equal(t, int64(1), l.LogEndOffset())
+	_, err = l.BecomeLeader(9)
+	must.NoError(t, err)
+	must.ErrorIs(t, l.TruncateAsFollower(0, 9), wire.NotLeaderOrFollower)
 }
 
 func TestTruncationLowersTheRecoveryPointFirst(t *testing.T) {

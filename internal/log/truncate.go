@@ -23,8 +23,8 @@ func (l *Log) truncateLocked(offset, nowMs int64) error {
 		return fmt.Errorf("%s: truncation to %d: %w", l.tp, offset, wire.OffsetOutOfRange)
 	}
 	if offset >= l.end.Load() {
-		// Nothing to cut, but epochs without records may lie above.
-		l.epochs.truncateTail(max(offset, l.end.Load()+1))
+		// Nothing to cut, but for an epoch that begins here and has no records: another leader's history has none.
+		l.epochs.truncateTail(offset)
 		return nil
 	}
 	segs := l.segments()

@@ -126,7 +126,7 @@ func (n *Node) emitReplicas(emit telemetry.Emit) {
 			return true
 		}
 		leaders++
-		if len(role.ISR) < len(role.Replicas) {
+		if role.UnderReplicated() {
 			under++
 		}
 		switch least := r.MinInSync(); {

@@ -119,7 +119,7 @@ func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
 			p := td.New.Partition(i)
 			c := replica.Change{Topic: td.New.Name, TopicID: id, Index: i, MinInSync: minInSync}
 			if p.HasReplica(n.id) {
-				c.Role = partition.Role{Self: n.id, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR}
+				c.Role = partition.Role{Self: n.id, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR, Adding: p.Adding}
 				c.Directory = directoryOf(p, n.id)
 			} else if old := td.Old.Partition(i); old == nil || !old.HasReplica(n.id) {
 				continue

@@ -60,7 +60,10 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 		return nil, err
 	}
 	undo = append(undo, func() { _ = n.logs.Abandon() }) // the start has failed for another reason already
-	n.replicas = replica.New(replica.Config{NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics})
+	n.replicas = replica.New(replica.Config{
+		NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics,
+		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
+	})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
 	if err := n.listen(); err != nil {
@@ -204,6 +207,7 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	n.setAsideStrays()
 	n.logs.Start(n.logGroup)
+	n.replicas.Start(n.work, replica.Cluster{ISR: n.uplink, Epoch: n.uplink.Epoch, Peer: n.peerTo})
 	if err := n.server.Start(); err != nil {
 		return err
 	}

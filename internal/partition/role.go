@@ -1,15 +1,11 @@
 // Package partition decides, for one replica of one partition, what its place in the cluster means: whether it
-// leads and in which epoch, whether a request's epoch is current, whether enough replicas are in sync, and how
-// far the high watermark may go.
+// leads and in which epoch, whether a request's epoch is current, which replicas are in sync, how far the high
+// watermark may go, and where a follower cuts a log that has parted from its leader's.
 //
 // It is pure: no clock, no file, no lock. replica holds the state and does what is decided here.
 package partition
 
-import (
-	"slices"
-
-	"github.com/weir-stream/weir/internal/wire"
-)
+import "github.com/weir-stream/weir/internal/wire"
 
 // LeaderEpoch counts the leaderships of a partition. It is not a partition epoch, a broker epoch or a
 // controller epoch.
@@ -23,6 +19,8 @@ type Role struct {
 	PartitionEpoch int32
 	Replicas       []int32
 	ISR            []int32
+	// Adding are the replicas that a reassignment adds; they are among Replicas.
+	Adding []int32
 }
 
 // Leads reports whether this broker leads the partition.
@@ -58,18 +56,12 @@ func (r *Role) CheckInSync(minInSync int) error {
 	return nil
 }
 
-// HighWatermark returns the high watermark that follows from the end of this leader's own log (its flushed end
-// under weir.durability=fsync): with no other replica in sync it is that end, and it never goes back. With others
-// in sync their ends decide too, and the present value stays.
-func (r *Role) HighWatermark(current, localEnd int64) int64 {
-	if !r.Leads() || len(r.ISR) != 1 || !slices.Contains(r.ISR, r.Self) {
-		return current
-	}
-	return max(current, localEnd)
-}
+// UnderReplicated reports whether a replica is missing in the ISR. Those that a reassignment is adding do not count.
+func (r *Role) UnderReplicated() bool { return len(r.ISR) < len(r.Replicas)-len(r.Adding) }
 
 // Supersedes reports whether r may replace old: news of a partition is taken only if its partition epoch is newer,
-// so that a late image cannot bring back an old leader.
+// so that a late image cannot bring back an old leader. It may be the one that is known: the leader learns it from the
+// controller's answer, which does not tell the replicas.
 func (r *Role) Supersedes(old *Role) bool {
-	return old == nil || r.PartitionEpoch > old.PartitionEpoch || r.LeaderEpoch > old.LeaderEpoch
+	return old == nil || r.PartitionEpoch >= old.PartitionEpoch && r.LeaderEpoch >= old.LeaderEpoch
 }

@@ -16,28 +16,6 @@ func TestCheckLeaderEpoch(t *testing.T) {
 	}
 }
 
-func TestHighWatermark(t *testing.T) {
-	alone := Role{Self: 1, Leader: 1, ISR: []int32{1}}
-	follower := Role{Self: 1, Leader: 2, ISR: []int32{1}}
-	accompanied := Role{Self: 1, Leader: 1, ISR: []int32{1, 2}}
-	outside := Role{Self: 1, Leader: 1, ISR: []int32{2}}
-	for _, c := range []struct {
-		name          string
-		role          Role
-		now, end, exp int64
-	}{
-		{"alone", alone, 3, 9, 9},
-		{"never back", alone, 9, 3, 9},
-		{"follower", follower, 3, 9, 3},
-		{"another in sync", accompanied, 3, 9, 3},
-		{"not in sync itself", outside, 3, 9, 3},
-	} {
-		if got := c.role.HighWatermark(c.now, c.end); got != c.exp {
-			t.Errorf("%s: %d, want %d", c.name, got, c.exp)
-		}
-	}
-}
-
 func TestCheckInSync(t *testing.T) {
 	r := Role{Replicas: []int32{1, 2, 3}, ISR: []int32{1}}
 	if err := r.CheckInSync(1); err != nil {
@@ -57,7 +35,11 @@ func TestSupersedes(t *testing.T) {
 	for _, c := range []struct {
 		r    Role
 		want bool
-	}{{Role{LeaderEpoch: 3, PartitionEpoch: 7}, false}, {Role{LeaderEpoch: 3, PartitionEpoch: 8}, true}, {Role{LeaderEpoch: 4, PartitionEpoch: 8}, true}, {Role{LeaderEpoch: 2, PartitionEpoch: 6}, false}} {
+	}{
+		{Role{LeaderEpoch: 3, PartitionEpoch: 7}, true}, {Role{LeaderEpoch: 3, PartitionEpoch: 8}, true},
+		{Role{LeaderEpoch: 4, PartitionEpoch: 8}, true}, {Role{LeaderEpoch: 2, PartitionEpoch: 6}, false},
+		{Role{LeaderEpoch: 3, PartitionEpoch: 6}, false},
+	} {
 		if got := c.r.Supersedes(old); got != c.want {
 			t.Errorf("%+v: %v", c.r, got)
 		}

@@ -4,18 +4,57 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/partition"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-// FetchSpec is what a consumer wants of one partition.
+// Reader says who reads.
+type Reader struct {
+	Follower    int32 // the broker of a follower; -1: a consumer
+	BrokerEpoch int64 // of the follower's process, -1 if it does not say
+	// CommittedOnly stands for read_committed.
+	CommittedOnly bool
+	// AnyReplica lets a consumer read from this broker though it does not lead (KIP-392), and Rack is where it is.
+	AnyReplica bool
+	Rack       string
+}
+
+func (r *Reader) follows() bool { return r.Follower >= 0 }
+
+func (r *Reader) bound() log.Bound {
+	switch {
+	case r.follows():
+		return log.BoundLogEnd
+	case r.CommittedOnly:
+		return log.BoundLastStable
+	default:
+		return log.BoundHighWatermark
+	}
+}
+
+// readable is the end of what may be read.
+func (r *Reader) readable(l *log.Log) int64 {
+	switch r.bound() {
+	case log.BoundLogEnd:
+		return l.LogEndOffset()
+	case log.BoundLastStable:
+		return l.LastStableOffset()
+	default:
+		return l.HighWatermark()
+	}
+}
+
+// FetchSpec is what is wanted of one partition.
 type FetchSpec struct {
 	Replica            *Replica
 	CurrentLeaderEpoch int32 // -1: not checked
 	Offset             int64
 	LastFetchedEpoch   int32 // -1: not checked
+	LogStartOffset     int64 // of a follower
 	MaxBytes           int32
 
-	seen int64 // the bound that the last Read saw
+	seen  int64 // the bound that the last Read saw
+	noted bool  // where the follower is was taken over
 }
 
 // FetchResult is one partition's part of an answer. Its Range, if any, has to be released.
@@ -23,78 +62,87 @@ type FetchResult struct {
 	Code wire.Code
 	log.ReadInfo
 	Diverging *wire.EpochEnd
+	// Preferred is the replica that the consumer had better read from (KIP-392), -1: this one. There is no Range then.
+	Preferred int32
 }
 
-// Read reads one partition as its leader for a consumer. It never waits. With minOneBatch one batch is returned
-// even if it is larger than maxBytes.
-func (m *Manager) Read(s *FetchSpec, maxBytes int, minOneBatch, committedOnly bool) FetchResult {
-	res := FetchResult{ReadInfo: log.ReadInfo{HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1}}
-	role, l, err := s.Replica.leaderLog()
+// Read reads one partition, for a follower or a consumer. It never waits. With minOneBatch one batch is returned
+// even if it is larger than maxBytes. What a follower has is taken over with its first Read of a request.
+func (m *Manager) Read(s *FetchSpec, by *Reader, maxBytes int, minOneBatch bool) FetchResult {
+	res := FetchResult{ReadInfo: log.ReadInfo{HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1}, Preferred: -1}
+	role, l, err := s.Replica.logFor(by)
 	if err == nil {
 		err = role.CheckLeaderEpoch(s.CurrentLeaderEpoch)
 	}
-	if err != nil {
-		res.Code = wire.CodeOf(err)
-		s.Replica.stats.FetchFailed()
-		return res
-	}
-	if s.LastFetchedEpoch >= 0 {
+	if err == nil && s.LastFetchedEpoch >= 0 {
 		var known bool
-		if res.Diverging, known = divergence(l, s); !known {
-			res.Code = wire.OffsetOutOfRange
-			s.Replica.stats.FetchFailed()
-			return res
-		}
-		if res.Diverging != nil {
+		if res.Diverging, known = partition.Divergence(l, s.LastFetchedEpoch, s.Offset); !known {
+			err = wire.OffsetOutOfRange
+		} else if res.Diverging != nil {
 			res.HighWatermark, res.LastStableOffset, res.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
 			return res
 		}
 	}
-	bound := log.BoundHighWatermark
-	if committedOnly {
-		bound = log.BoundLastStable
+	if err == nil {
+		if res.Preferred = m.closest(s, by, role, l); res.Preferred >= 0 {
+			res.HighWatermark, res.LastStableOffset, res.LogStartOffset = l.HighWatermark(), l.LastStableOffset(), l.LogStartOffset()
+			return res
+		}
+		s.seen = by.readable(l)
+		res.ReadInfo, err = l.Read(s.Offset, maxBytes, minOneBatch, by.bound())
 	}
-	s.seen = readable(l, committedOnly)
-	info, err := l.Read(s.Offset, maxBytes, minOneBatch, bound)
+	if err == nil && by.follows() && !s.noted {
+		err = m.noteFetch(s.Replica, l, role.LeaderEpoch, by.Follower, partition.Fetched{Offset: s.Offset, LogStartOffset: s.LogStartOffset,
+			BrokerEpoch: by.BrokerEpoch, LeaderEnd: res.LogEndOffset, Now: m.now()})
+		s.noted = true
+		res.HighWatermark = l.HighWatermark()
+	}
 	if err != nil {
-		res.Code = wire.CodeOf(err)
+		if res.Range != nil {
+			res.Range.Release()
+		}
 		s.Replica.stats.FetchFailed()
-		return res
+		return FetchResult{Code: wire.CodeOf(err), ReadInfo: log.ReadInfo{HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1}, Preferred: -1}
 	}
-	res.ReadInfo = info
 	return res
+}
+
+// logFor returns the role and the log for a reader: the leader serves all, a follower the consumers that may come to it.
+func (r *Replica) logFor(by *Reader) (*partition.Role, *log.Log, error) {
+	role, l, err := r.leaderLog()
+	if err == nil || !by.AnyReplica || by.follows() || role.Leads() || role.Leader < 0 {
+		return role, l, err
+	}
+	if l = r.log.Load(); l == nil {
+		return role, nil, wire.KafkaStorageError
+	}
+	return role, l, nil
 }
 
 // CountFetched notes that so many bytes of the partition were sent to a consumer.
 func (r *Replica) CountFetched(bytes int64) { r.stats.Fetched(bytes) }
 
-// divergence compares the epoch that the fetcher saw last with this log's history (KIP-595): if the fetcher's
-// end lies beyond what this log had in that epoch, the fetcher is told where to cut. known is false for an epoch that
-// is later than any of this log.
-func divergence(l *log.Log, s *FetchSpec) (cut *wire.EpochEnd, known bool) {
-	epoch, end := l.EpochEndOffset(s.LastFetchedEpoch)
-	if epoch < 0 || end < 0 {
-		return nil, false
-	}
-	if epoch < s.LastFetchedEpoch || end < s.Offset {
-		return &wire.EpochEnd{Epoch: epoch, EndOffset: end}, true
-	}
-	return nil, true
-}
+// CountReplicated notes that so many bytes of the partition were sent to a follower.
+func (r *Replica) CountReplicated(bytes int64) { r.stats.ReplicatedOut(bytes) }
 
-// AwaitData parks a fetch until missing more bytes are committed to the partitions in specs, one of them changes
-// its role, or d is over; then end runs once, perhaps on an appender's goroutine: it must not block. It returns nil,
-// and end does not run, if something was committed since specs were read: the caller reads again.
-func (m *Manager) AwaitData(specs []FetchSpec, committedOnly bool, missing int64, d time.Duration, end func()) *Wait {
-	rs := make([]*Replica, 0, len(specs))
+// AwaitData parks a fetch until missing more bytes can be read from the partitions in specs, one of them changes
+// its role, or d is over; then end runs once, perhaps on an appender's goroutine: it must not block. How much can be read is
+// not always known, so that the caller looks again. It returns nil, and end does not run, if something came since specs
+// were read: the caller reads again.
+func (m *Manager) AwaitData(specs []FetchSpec, by *Reader, missing int64, d time.Duration, end func()) *Wait {
+	lists := make([]*waitList, 0, len(specs))
 	for i := range specs {
-		if specs[i].Replica != nil {
-			rs = append(rs, specs[i].Replica)
+		switch r := specs[i].Replica; {
+		case r == nil:
+		case by.follows():
+			lists = append(lists, &r.appended)
+		default:
+			lists = append(lists, &r.waits)
 		}
 	}
-	w := park(rs, missing, d, func(bool) { end() })
+	w := park(lists, missing, d, func(bool) { end() })
 	for i := range specs {
-		if hasNews(&specs[i], committedOnly) {
+		if hasNews(&specs[i], by) {
 			if w.op.Claim() {
 				w.leave()
 				return nil
@@ -105,19 +153,11 @@ func (m *Manager) AwaitData(specs []FetchSpec, committedOnly bool, missing int64
 	return w
 }
 
-// readable is the end of what a consumer may read.
-func readable(l *log.Log, committedOnly bool) int64 {
-	if committedOnly {
-		return l.LastStableOffset()
-	}
-	return l.HighWatermark()
-}
-
 // hasNews reports whether more can be read, or nothing any more, since the partition was read.
-func hasNews(s *FetchSpec, committedOnly bool) bool {
+func hasNews(s *FetchSpec, by *Reader) bool {
 	if s.Replica == nil {
 		return false
 	}
 	l := s.Replica.log.Load()
-	return l == nil || readable(l, committedOnly) != s.seen
+	return l == nil || by.readable(l) != s.seen
 }

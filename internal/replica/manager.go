@@ -1,33 +1,68 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-// Config is what a Manager needs.
+// Settings are those of replication, as they are at present.
+type Settings struct {
+	LagMax            time.Duration // replica.lag.time.max.ms
+	Fetchers          int           // num.replica.fetchers
+	FetchMaxBytes     int32         // replica.fetch.max.bytes, of a partition
+	ResponseMaxBytes  int32         // replica.fetch.response.max.bytes
+	FetchMinBytes     int32         // replica.fetch.min.bytes
+	FetchWaitMax      time.Duration // replica.fetch.wait.max.ms
+	FetchBackoff      time.Duration // replica.fetch.backoff.ms: the longest pause after failures
+	RackAwareSelector bool          // replica.selector.class
+}
+
+func defaultSettings() Settings {
+	return Settings{LagMax: 30 * time.Second, Fetchers: 1, FetchMaxBytes: 1 << 20, ResponseMaxBytes: 10 << 20, FetchMinBytes: 1,
+		FetchWaitMax: 500 * time.Millisecond, FetchBackoff: time.Second}
+}
+
+// Config is what a Manager needs. A broker that is alone does without Settings, Alive and Rack.
 type Config struct {
 	NodeID  int32
 	Logs    *log.Manager
 	Logger  *slog.Logger
 	Metrics *telemetry.Registry
+
+	Settings func() Settings
+	// Alive and Rack tell of other brokers what the metadata has. They are called under a replica's lock.
+	Alive partition.Alive
+	Rack  func(broker int32) string
 }
 
 // Manager holds all replicas of a broker. Safe for concurrent use; Apply and the calls that change replicas are
 // made by one publisher at a time.
 type Manager struct {
-	nodeID int32
-	logs   *log.Manager
-	logger *slog.Logger
-	topics *registry
-	stats  *telemetry.Registry
+	nodeID   int32
+	logs     *log.Manager
+	logger   *slog.Logger
+	topics   *registry
+	stats    *telemetry.Registry
+	settings func() Settings
+	alive    partition.Alive
+	rack     func(int32) string
+	now      func() time.Time
+
+	isr      *isrSender
+	changer  ISRChanger // set by Start
+	fetchers *fetchers
+
+	shrinks, expands, failedUpdates *telemetry.Counter
 
 	// apply is held while logs are opened: changes come one at a time.
 	apply lifecycle.IOLock
@@ -35,7 +70,49 @@ type Manager struct {
 
 // New returns a manager without replicas.
 func New(cfg Config) *Manager {
-	return &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, logger: cfg.Logger, topics: newRegistry(), apply: lifecycle.NewIOLock(), stats: cfg.Metrics}
+	m := &Manager{nodeID: cfg.NodeID, logs: cfg.Logs, logger: cfg.Logger, topics: newRegistry(), apply: lifecycle.NewIOLock(), stats: cfg.Metrics,
+		settings: cfg.Settings, alive: cfg.Alive, rack: cfg.Rack, now: time.Now}
+	if m.settings == nil {
+		standard := defaultSettings()
+		m.settings = func() Settings { return standard }
+	}
+	if m.alive == nil {
+		m.alive = func(int32) (int64, bool) { return -1, false }
+	}
+	if m.rack == nil {
+		m.rack = func(int32) string { return "" }
+	}
+	m.isr, m.fetchers = newISRSender(m), newFetchers(m)
+	m.declareMetrics()
+	return m
+}
+
+// Cluster is how a broker reaches the others.
+type Cluster struct {
+	ISR ISRChanger
+	// Epoch is this broker's epoch, by which leaders tell its processes apart (KIP-903).
+	Epoch func() int64
+	// Peer makes a client to a broker as the metadata has its address now. The caller closes it.
+	Peer func(broker int32) (*peer.Client, error)
+}
+
+// Start lets the replicas follow their leaders and change their ISRs, until the group stops. The broker is registered by
+// then.
+func (m *Manager) Start(g *lifecycle.Group, c Cluster) {
+	m.changer = c.ISR
+	g.Go("isr changes", m.isr.run)
+	g.Go("isr shrinks", m.watchISRs)
+	m.fetchers.start(g, c)
+}
+
+// watchISRs looks for followers that lag, twice in the time that is allowed, as Kafka does.
+func (m *Manager) watchISRs(ctx context.Context) {
+	for pause(ctx, m.settings().LagMax/2) {
+		m.topics.each(func(r *Replica) bool {
+			m.shrinkISR(r)
+			return true
+		})
+	}
 }
 
 // Change is news of one partition that this broker holds, or held, a replica of.
@@ -65,44 +142,75 @@ func (m *Manager) Apply(c Change) (elected, resigned bool, err error) {
 	} else if !c.Role.Supersedes(r.role.Load()) && r.log.Load() != nil {
 		return false, false, nil
 	}
+	r.minInSync.Store(c.MinInSync)
 	l, err := m.openLog(r, c)
 	led := old != nil && old.role.Load().Leads()
 	newEpoch := old == nil || old.role.Load().LeaderEpoch != c.Role.LeaderEpoch || r.log.Load() == nil
-	if l != nil && newEpoch {
-		if err = m.takeRole(l, &c.Role); err != nil {
-			l = nil
+	if newEpoch || l == nil {
+		if err2 := m.takeRole(r, l, &c.Role, led && r.log.Load() != nil); err2 != nil {
+			l, err = nil, err2
 		}
+	} else {
+		m.updateRole(r, &c.Role)
 	}
-	role := c.Role
-	r.role.Store(&role)
-	r.minInSync.Store(c.MinInSync)
-	r.log.Store(l)
 	if old == nil {
 		m.topics.put(r)
 	} else {
 		r.changed()
 	}
-	if l != nil && role.Leads() {
-		end := l.LogEndOffset()
-		if l.SyncsBeforeAck() {
-			end = l.FlushedOffset()
-		}
-		m.advance(r, &role, l, end, 0)
+	leads := l != nil && c.Role.Leads()
+	if leads {
+		m.advance(r, l, 0)
 	}
-	leads := l != nil && role.Leads()
 	return leads && newEpoch, led && (!leads || newEpoch), err
 }
 
-// takeRole tells the log who may append to it from now on.
-func (m *Manager) takeRole(l *log.Log, role *partition.Role) error {
-	if !role.Leads() {
+// takeRole begins another leader epoch. A leader that goes on as the leader keeps the writes that wait.
+func (m *Manager) takeRole(r *Replica, l *log.Log, role *partition.Role, led bool) error {
+	m.fetchers.remove(r)
+	var leader *partition.Leader
+	if l != nil && role.Leads() {
+		start, err := l.BecomeLeader(role.LeaderEpoch)
+		if err != nil {
+			m.setRole(r, nil, role, nil)
+			return fmt.Errorf("lead %v in epoch %d: %w", l.TopicPartition(), role.LeaderEpoch, err)
+		}
+		leader = partition.NewLeader(role, start, m.settings().LagMax, m.now())
+		if !led {
+			r.ledSince.Store(role.LeaderEpoch)
+		}
+	} else if l != nil {
+		// Who waits for a commit must not be told of one that the next leader's records bring: the role goes first.
+		m.setRole(r, l, role, nil)
 		l.BecomeFollower(role.LeaderEpoch)
-		return nil
 	}
-	if _, err := l.BecomeLeader(role.LeaderEpoch); err != nil {
-		return fmt.Errorf("lead %v in epoch %d: %w", l.TopicPartition(), role.LeaderEpoch, err)
+	m.setRole(r, l, role, leader)
+	if l != nil && !role.Leads() && role.Leader >= 0 {
+		m.fetchers.add(r, role)
 	}
 	return nil
+}
+
+func (m *Manager) setRole(r *Replica, l *log.Log, role *partition.Role, leader *partition.Leader) {
+	own := *role
+	r.mu.Lock()
+	r.leader = leader
+	r.role.Store(&own)
+	r.log.Store(l)
+	r.mu.Unlock()
+}
+
+// updateRole takes over news in the same leader epoch.
+func (m *Manager) updateRole(r *Replica, role *partition.Role) {
+	own := *role
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leader == nil {
+		r.role.Store(&own)
+		return
+	}
+	r.leader.Update(&own, m.now())
+	r.role.Store(r.leader.Role())
 }
 
 // openLog returns the replica's log, making it if it is not there. Nil means that its directory is offline.
@@ -133,10 +241,10 @@ func (m *Manager) remove(r *Replica, c Change) (resigned bool) {
 	if m.topics.remove(r) {
 		m.stats.RemoveTopic(r.Topic)
 	}
+	m.fetchers.remove(r)
 	gone := *r.role.Load()
 	gone.Leader = -1
-	r.role.Store(&gone)
-	r.log.Store(nil)
+	m.setRole(r, nil, &gone, nil)
 	r.changed()
 	tp := log.TopicPartition{Topic: c.Topic, Partition: c.Index}
 	if err := m.logs.Delete(tp); err != nil {
@@ -152,7 +260,8 @@ func (m *Manager) DirectoryFailed(id [16]byte) []*Replica {
 	var lost []*Replica
 	m.topics.each(func(r *Replica) bool {
 		if l := r.log.Load(); l != nil && l.Dir().ID == id {
-			r.log.Store(nil)
+			m.fetchers.remove(r)
+			m.setRole(r, nil, r.role.Load(), nil)
 			r.changed()
 			lost = append(lost, r)
 		}
@@ -173,7 +282,13 @@ func (m *Manager) LogMoved(tp log.TopicPartition) {
 	if r == nil || l == nil || r.log.Load() == l {
 		return
 	}
+	r.mu.Lock()
 	r.log.Store(l)
+	r.mu.Unlock()
+	if role := r.role.Load(); !role.Leads() && role.Leader >= 0 {
+		m.fetchers.remove(r)
+		m.fetchers.add(r, role)
+	}
 	r.changed()
 }
 

@@ -34,9 +34,13 @@ func (m *Manager) OffsetFor(r *Replica, timestamp int64, claimed partition.Leade
 	if committedOnly {
 		end = l.LastStableOffset()
 	}
+	behind := (forConsumer || committedOnly) && r.epochStart() > l.HighWatermark()
 	var found log.TimestampOffset
 	switch timestamp {
 	case LatestTimestamp:
+		if behind {
+			return -1, -1, -1, wire.OffsetNotAvailable
+		}
 		return end, -1, role.LeaderEpoch, nil
 	case EarliestTimestamp, EarliestLocalTimestamp:
 		start := l.LogStartOffset()
@@ -48,10 +52,23 @@ func (m *Manager) OffsetFor(r *Replica, timestamp int64, claimed partition.Leade
 	default:
 		found, err = l.OffsetForTimestamp(timestamp)
 	}
+	if err == nil && behind && (found.Offset < 0 || found.Offset >= end) {
+		err = wire.OffsetNotAvailable
+	}
 	if err != nil || found.Offset < 0 || found.Offset >= end {
 		return -1, -1, -1, err
 	}
 	return found.Offset, found.Timestamp, found.LeaderEpoch, nil
+}
+
+// epochStart is where the log ended when this broker began to lead.
+func (r *Replica) epochStart() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leader == nil {
+		return -1
+	}
+	return r.leader.EpochStart()
 }
 
 // EpochEnd answers OffsetForLeaderEpoch: the largest epoch at or below the asked one, and where it ended.

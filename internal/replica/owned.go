@@ -10,8 +10,8 @@ import (
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-// commitTimeout bounds the wait of a coordinator's append for its commit (offsets.commit.timeout.ms' default).
-const commitTimeout = 5 * time.Second
+// ownedWait is how long a coordinator's append waits at a time.
+const ownedWait = time.Minute
 
 // Owned is a partition of an internal topic as the coordinator that lives on it sees it. Safe for concurrent use.
 type Owned struct {
@@ -33,8 +33,9 @@ func (m *Manager) Owned(topic string, index int32) (*Owned, partition.LeaderEpoc
 	return &Owned{m: m, r: r}, role.LeaderEpoch, nil
 }
 
-// Append writes one batch as the leader of that epoch and calls done once, when it is committed or cannot be. The
-// batch belongs to the partition until then.
+// Append writes one batch as the leader of that epoch and calls done once, when it is committed or cannot be any more
+// under this leader. How long that takes is open: a batch that is in the log may be committed at any time. The batch
+// belongs to the partition until then.
 func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, done func(baseOffset int64, err error)) {
 	info, err := o.m.append(o.r, batch, -1, epoch, log.AppendOptions{Origin: log.OriginCoordinator})
 	if err != nil {
@@ -45,13 +46,20 @@ func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, done func(base
 		done(info.BaseOffset, nil)
 		return
 	}
-	spec := &CommitSpec{Replica: o.r, Offset: info.LastOffset + 1}
-	o.m.AwaitCommit([]*CommitSpec{spec}, commitTimeout, func() {
-		if code := spec.Outcome(); code != wire.None {
+	o.await(&CommitSpec{Replica: o.r, Offset: info.LastOffset + 1, Epoch: info.LeaderEpoch}, info.BaseOffset, done)
+}
+
+// await waits for the commit, in pieces.
+func (o *Owned) await(spec *CommitSpec, base int64, done func(int64, error)) {
+	o.m.AwaitCommit([]*CommitSpec{spec}, ownedWait, func() {
+		switch code := spec.Outcome(); code {
+		case wire.RequestTimedOut:
+			o.await(&CommitSpec{Replica: spec.Replica, Offset: spec.Offset, Epoch: spec.Epoch}, base, done)
+		case wire.None, wire.NotEnoughReplicasAfterAppend: // committed all the same
+			done(base, nil)
+		default:
 			done(-1, code)
-			return
 		}
-		done(info.BaseOffset, nil)
 	})
 }
 

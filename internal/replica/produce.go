@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"math"
 	"sync/atomic"
 	"time"
 
@@ -37,26 +36,11 @@ func (m *Manager) append(r *Replica, batches []byte, acks int16, epoch partition
 		r.stats.Converted(int64(info.Records))
 	}
 	r.stats.Produced(int64(info.Records), int64(info.Bytes))
+	r.appended.signal(int64(info.Bytes), false)
 	if !l.SyncsBeforeAck() { // else OnFlushed does it
-		m.advance(r, role, l, l.LogEndOffset(), int64(info.Bytes))
+		m.advance(r, l, int64(info.Bytes))
 	}
 	return info, nil
-}
-
-// advance moves the high watermark up to what localEnd allows and wakes who waits for it. size is how many bytes
-// became readable by it, as far as the caller knows. Appends end in any order, so that an earlier end may come here
-// after a later one: it must not take the high watermark back.
-func (m *Manager) advance(r *Replica, role *partition.Role, l *log.Log, localEnd, size int64) {
-	r.advancing.Lock()
-	old := l.HighWatermark()
-	hw := role.HighWatermark(old, localEnd)
-	if hw > old {
-		l.SetHighWatermark(hw)
-	}
-	r.advancing.Unlock()
-	if hw > old {
-		r.waits.signal(size, false)
-	}
 }
 
 // OnFlushed is told by the log, under weir.durability=fsync or flush.messages=1, that more of it is durable: only that is committed,
@@ -68,8 +52,7 @@ func (m *Manager) OnFlushed(l *log.Log) {
 		return
 	}
 	if r := t.partition(tp.Partition); r != nil && r.log.Load() == l {
-		// How many bytes the round covered is not known; a parked fetch is served with what there is.
-		m.advance(r, r.role.Load(), l, l.FlushedOffset(), math.MaxInt64/2)
+		m.advance(r, l, unknownSize) // how many bytes the round covered is not known
 	}
 }
 
@@ -80,6 +63,7 @@ type Place struct{ Topic, Partition int }
 type CommitSpec struct {
 	Replica *Replica
 	Offset  int64 // the high watermark that is needed
+	Epoch   int32 // the leader epoch of the append
 	Tag     Place // the caller's
 
 	code atomic.Int32
@@ -98,7 +82,14 @@ func (m *Manager) Committed(r *Replica, info log.AppendInfo, acks int16) bool {
 	if acks == 1 && l != nil && !l.SyncsBeforeAck() {
 		return true
 	}
-	return l != nil && l.HighWatermark() > info.LastOffset
+	return l != nil && l.HighWatermark() > info.LastOffset && r.ledThrough(info.LeaderEpoch)
+}
+
+// ledThrough reports whether this broker has led without a break since epoch. Who has seen the high watermark pass a write
+// of then, and asks this after it, knows that it is that write that is committed, and not what another leader put in its
+// place.
+func (r *Replica) ledThrough(epoch partition.LeaderEpoch) bool {
+	return r.role.Load().Leads() && r.ledSince.Load() <= epoch
 }
 
 // AwaitCommit runs end once, when every partition is committed up to its offset, can no longer be, or d is over;
@@ -154,10 +145,14 @@ func (w *commitWait) check(s *CommitSpec) {
 // settled reports whether the outcome is known.
 func (s *CommitSpec) settled() (wire.Code, bool) {
 	role, l, err := s.Replica.leaderLog()
-	switch {
-	case err != nil:
+	if err != nil {
 		return wire.CodeOf(err), true
-	case l.HighWatermark() < s.Offset:
+	}
+	committed := l.HighWatermark() >= s.Offset
+	switch {
+	case !s.Replica.ledThrough(s.Epoch):
+		return wire.NotLeaderOrFollower, true
+	case !committed:
 		return wire.None, false
 	case role.CheckInSync(int(s.Replica.minInSync.Load())) != nil:
 		return wire.NotEnoughReplicasAfterAppend, true

@@ -1,9 +1,11 @@
 // Package replica holds all of a broker's partitions: it finds them, appends to and reads from their logs in the
-// role that the cluster gave them, advances the high watermark, and lets requests wait for that.
+// role that the cluster gave them, advances the high watermark, lets requests wait for that, asks the controller for
+// changes of the ISR, and fetches from the leaders of those that it follows.
 //
-// It knows no request format and no metadata image: handler calls it with plain values, node tells it of changes.
-// Locks: a replica's role and log are atomic pointers; its wait list has a lock of its own, held for list work only;
-// another makes each step of its high watermark one.
+// It knows no request format of clients and no metadata image: handler calls it with plain values, node tells it of
+// changes and how to reach other brokers. What to do it asks partition, which is pure.
+// Locks: a replica's role and log are atomic pointers for readers; its mu makes changes of the role, of what is known of
+// followers and of the high watermark one at a time, and is held for memory only, as are the locks of its wait lists.
 package replica
 
 import (
@@ -25,9 +27,14 @@ type Replica struct {
 	role      atomic.Pointer[partition.Role]
 	log       atomic.Pointer[log.Log] // nil: its directory is offline
 	minInSync atomic.Int32
+	ledSince  atomic.Int32 // the leader epoch since which this broker leads without a break
+	lag       atomic.Int64 // how many records the leader had committed that this follower had not
 	stats     *telemetry.Topic
-	waits     waitList
-	advancing sync.Mutex // makes one step of reading and raising the log's high watermark; held over no I/O
+	waits     waitList // for the committed end or the role to change
+	appended  waitList // for the log end or the role to change: followers' fetches
+
+	mu     sync.Mutex
+	leader *partition.Leader // nil unless this broker leads
 }
 
 // Role returns the present role.
@@ -53,7 +60,10 @@ func (r *Replica) leaderLog() (*partition.Role, *log.Log, error) {
 }
 
 // changed wakes all waiters because role or log are not what they were.
-func (r *Replica) changed() { r.waits.signal(0, true) }
+func (r *Replica) changed() {
+	r.waits.signal(0, true)
+	r.appended.signal(0, true)
+}
 
 // Hint names the leader as far as this broker knows (KIP-951).
 func (r *Replica) Hint() wire.LeaderHint {

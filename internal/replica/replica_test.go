@@ -2,8 +2,8 @@ package replica
 
 import (
 	"errors"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,44 +15,31 @@ import (
 func TestHighWatermarkNeverGoesBack(t *testing.T) {
 	k := newKit(t, nil)
 	r := k.lead(t, 1)
-	const ends = 50_000
-	if _, err := k.Append(r, batch(t, make([]string, ends)...), -1); err != nil {
-		t.Fatal(err)
-	}
-	r.Log().SetHighWatermark(0)
-	var next atomic.Int64
+	const each = 2000
+	one := batch(t, "x")
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for end := next.Add(1); end <= ends; end = next.Add(1) {
-				k.advance(r, r.Role(), r.Log(), end, 1)
-				if hw := r.Log().HighWatermark(); hw < end {
-					t.Errorf("the high watermark is %d after %d was committed", hw, end)
+			for range each {
+				info, err := k.Append(r, slices.Clone(one), -1)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if hw := r.Log().HighWatermark(); hw <= info.LastOffset || !k.Committed(r, info, -1) {
+					t.Errorf("the high watermark is %d after %d was committed", hw, info.LastOffset)
 					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if hw := r.Log().HighWatermark(); hw != ends {
+	if hw := r.Log().HighWatermark(); hw != 8*each {
 		t.Errorf("the high watermark is %d in the end", hw)
 	}
 }
 
-// An end that comes late, after that of a later append, leaves the high watermark where it is.
-func TestLateEndOfAnAppend(t *testing.T) {
-	k := newKit(t, nil)
-	r := k.lead(t, 1)
-	for range 3 {
-		if _, err := k.Append(r, batch(t, "x"), 1); err != nil {
-			t.Fatal(err)
-		}
-	}
-	k.advance(r, r.Role(), r.Log(), 1, 10)
-	if hw := r.Log().HighWatermark(); hw != 3 {
-		t.Errorf("high watermark %d", hw)
-	}
-}
+var consumer = &Reader{Follower: -1}
 
 func TestDeleteRecordsAnswersTheNewStart(t *testing.T) {
 	k := newKit(t, nil)
@@ -88,7 +75,7 @@ func TestFlushMessagesOneWaitsForTheDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !k.Committed(r, info, 1) {
-			spec, done := &CommitSpec{Replica: r, Offset: info.LastOffset + 1}, make(chan struct{})
+			spec, done := &CommitSpec{Replica: r, Offset: info.LastOffset + 1, Epoch: info.LeaderEpoch}, make(chan struct{})
 			k.AwaitCommit([]*CommitSpec{spec}, 10*time.Second, func() { close(done) })
 			<-done
 			if spec.Outcome() != wire.None {
@@ -107,10 +94,10 @@ func TestNoWaiterStaysBehind(t *testing.T) {
 	specs := []FetchSpec{{Replica: r, CurrentLeaderEpoch: -1, LastFetchedEpoch: -1}}
 	ended := make(chan string, 8)
 	wait := func(d time.Duration, name string) *Wait {
-		if res := k.Read(&specs[0], 100, true, false); res.Range != nil {
+		if res := k.Read(&specs[0], consumer, 100, true); res.Range != nil {
 			res.Range.Release()
 		}
-		return k.AwaitData(specs, false, 1, d, func() { ended <- name })
+		return k.AwaitData(specs, consumer, 1, d, func() { ended <- name })
 	}
 	wait(time.Nanosecond, "expired")
 	if got := <-ended; got != "expired" {

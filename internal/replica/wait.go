@@ -8,7 +8,7 @@ import (
 	"github.com/weir-stream/weir/internal/delayed"
 )
 
-// waitList holds the requests that wait for a replica's committed end to move. Its lock is held for list work
+// waitList holds the requests that wait for an end of a replica's log to move. Its lock is held for list work
 // only, never over I/O or a call to a waiter.
 type waitList struct {
 	mu    sync.Mutex
@@ -21,7 +21,7 @@ type watch struct {
 	list       *waitList // set before the request can end, since its end takes it off the list
 	prev, next *watch
 	linked     bool
-	// wake is called without any lock after the committed end has moved by size bytes, or with changed=true when
+	// wake is called without any lock after the end has moved by size bytes, or with changed=true when
 	// the replica's role changed, its log went offline or it was removed.
 	wake func(w *watch, size int64, changed bool)
 }
@@ -80,18 +80,18 @@ type Wait struct {
 	missing atomic.Int64
 }
 
-// park puts a Wait on the lists of rs. It ends when the sum of the committed bytes reaches missing, when a
+// park puts a Wait on lists. It ends when the sum of the bytes that came reaches missing, when a
 // replica's role changes, or after d; then end runs, on a goroutine that may be the appender's (it must not block)
 // or the timer's.
-func park(rs []*Replica, missing int64, d time.Duration, end func(expired bool)) *Wait {
-	w := &Wait{watches: make([]watch, len(rs))}
+func park(lists []*waitList, missing int64, d time.Duration, end func(expired bool)) *Wait {
+	w := &Wait{watches: make([]watch, len(lists))}
 	wake := func(_ *watch, size int64, changed bool) {
 		if changed || w.missing.Add(-size) <= 0 {
 			w.op.Complete()
 		}
 	}
-	for i, r := range rs {
-		w.watches[i].list, w.watches[i].wake = &r.waits, wake
+	for i, list := range lists {
+		w.watches[i].list, w.watches[i].wake = list, wake
 	}
 	w.missing.Store(missing)
 	w.op = delayed.New(d, func(expired bool) {

@@ -30,6 +30,7 @@ var (
 	ReassigningPartition = gauge("kafka.server", "ReplicaManager", "ReassigningPartitions", "Partitions led here that are being reassigned.")
 	ISRShrinks           = meter("kafka.server", "ReplicaManager", "IsrShrinksPerSec", "Replicas that fell out of sync.")
 	ISRExpands           = meter("kafka.server", "ReplicaManager", "IsrExpandsPerSec", "Replicas that came back in sync.")
+	MaxLag               = Fact{Domain: "kafka.server", Type: "ReplicaFetcherManager", Name: "MaxLag", Kind: Gauge, Help: "Records that the replica furthest behind its leader lacks."} // label clientId
 	FailedISRUpdates     = meter("kafka.server", "ReplicaManager", "FailedIsrUpdatesPerSec", "Changes of in-sync replicas that the controller refused.")
 )
 

@@ -123,3 +123,17 @@ func (t *Topic) FetchFailed() {
 		t.all.FetchFailed()
 	}
 }
+
+// ReplicatedIn counts bytes that came from a leader.
+func (t *Topic) ReplicatedIn(bytes int64) {
+	if t.all != nil {
+		t.all.ReplicationBytesIn.Add(bytes)
+	}
+}
+
+// ReplicatedOut counts bytes that were sent to a follower.
+func (t *Topic) ReplicatedOut(bytes int64) {
+	if t.all != nil {
+		t.all.ReplicationBytesOut.Add(bytes)
+	}
+}

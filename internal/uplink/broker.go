@@ -187,6 +187,16 @@ func (b *Broker) until(ctx context.Context, wantShutdown bool, done func(*kmsg.B
 	}
 }
 
+// AlterPartition asks for changes of in-sync replicas as this broker (KIP-497). It fills in who asks.
+func (b *Broker) AlterPartition(ctx context.Context, req *kmsg.AlterPartitionRequest) (*kmsg.AlterPartitionResponse, error) {
+	req.BrokerID, req.BrokerEpoch = b.cfg.BrokerID, b.Epoch()
+	resp, err := b.ask(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("alter partitions: %w", err)
+	}
+	return resp.(*kmsg.AlterPartitionResponse), nil
+}
+
 // AssignDirectories tells the controller in which directory the replicas of new partitions were put (KIP-858).
 func (b *Broker) AssignDirectories(ctx context.Context, dirs map[[16]byte]map[[16]byte][]int32) error {
 	req := kmsg.NewPtrAssignReplicasToDirsRequest()

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/peer"
+	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// rackAwareSelector is the one selector that Apache Kafka brings besides "the leader".
+const rackAwareSelector = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+
+// replicaSettings is the node's settings in the words of the replicas.
+func replicaSettings(c *config.Set) replica.Settings {
+	return replica.Settings{
+		LagMax: c.Millis("replica.lag.time.max.ms"), Fetchers: c.Int("num.replica.fetchers"),
+		FetchMaxBytes: int32(c.Int("replica.fetch.max.bytes")), ResponseMaxBytes: int32(c.Int("replica.fetch.response.max.bytes")),
+		FetchMinBytes: int32(c.Int("replica.fetch.min.bytes")), FetchWaitMax: c.Millis("replica.fetch.wait.max.ms"),
+		FetchBackoff: c.Millis("replica.fetch.backoff.ms"), RackAwareSelector: c.String("replica.selector.class") == rackAwareSelector,
+	}
+}
+
+// aliveBroker tells a broker's epoch, and whether it may join an ISR.
+func (n *Node) aliveBroker(id int32) (int64, bool) {
+	b := n.image.Load().Broker(id)
+	if b == nil {
+		return -1, false
+	}
+	return b.Epoch, b.Active()
+}
+
+func (n *Node) rackOf(id int32) string {
+	if b := n.image.Load().Broker(id); b != nil && b.Rack != nil {
+		return *b.Rack
+	}
+	return ""
+}
+
+// peerTo makes a client to another broker, at the address that the metadata has now.
+func (n *Node) peerTo(id int32) (*peer.Client, error) {
+	cfg := n.config.Load()
+	b := n.image.Load().Broker(id)
+	if b == nil {
+		return nil, fmt.Errorf("broker %d is not registered: %w", id, wire.BrokerNotAvailable)
+	}
+	ep, ok := b.Endpoint(cfg.Node().InterBroker)
+	if !ok {
+		return nil, fmt.Errorf("broker %d has no listener %s: %w", id, cfg.Node().InterBroker, wire.BrokerNotAvailable)
+	}
+	return peer.New(peer.Config{
+		Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: fmt.Sprintf("broker-%d-fetcher", n.id),
+		RequestTimeout: cfg.Millis("replica.socket.timeout.ms"), ReceiveBufferBytes: cfg.Int("replica.socket.receive.buffer.bytes"),
+		Group: n.work, Log: n.room("peer"),
+	}), nil
+}
