@@ -127,6 +127,7 @@ func (l *Leader) committed(v Verdict) Outcome {
 	if v.LeaderEpoch != l.role.LeaderEpoch || v.PartitionEpoch <= l.role.PartitionEpoch || v.Leader != l.role.Self {
 		return OutcomeStale
 	}
+	l.part(v.ISR)
 	role := *l.role
 	role.PartitionEpoch, role.ISR = v.PartitionEpoch, v.ISR
 	l.role, l.proposal = &role, nil

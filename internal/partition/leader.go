@@ -110,8 +110,19 @@ func (l *Leader) Update(role *Role, now time.Time) {
 	if role.PartitionEpoch > l.role.PartitionEpoch {
 		l.proposal = nil
 	}
+	l.part(role.ISR)
 	l.role = role
 	l.follow(now)
+}
+
+// part forgets that those had caught up who leave the ISR: nobody waits for them to come back. What took them out may be
+// that the disk of one failed, though its broker is alive.
+func (l *Leader) part(isr []int32) {
+	for i := range l.followers {
+		if f := &l.followers[i]; slices.Contains(l.role.ISR, f.ID) && !slices.Contains(isr, f.ID) {
+			f.LastCaughtUp, f.leaderEnd = time.Time{}, unknownOffset
+		}
+	}
 }
 
 // NoteFetch takes over where a follower is. It is REPLICA_NOT_AVAILABLE for a broker without a replica, and

@@ -3,11 +3,15 @@ package cluster
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/weir-stream/weir/internal/config"
@@ -38,7 +42,9 @@ type Broker struct {
 	Fsync bool
 
 	fs      *vfs.Mem
-	address string // of its listener, once it has started: clients find it there again
+	badDir  atomic.Pointer[string] // a directory whose writes fail
+	cut     atomic.Bool            // it cannot reach other brokers
+	address string                 // of its listener, once it has started: clients find it there again
 
 	*running
 }
@@ -53,6 +59,7 @@ type running struct {
 	server         *server.Server
 	uplink         *uplink.Broker
 	image          atomic.Pointer[image.Image]
+	conns          sync.Map // to other brokers
 }
 
 var dirs = []string{"/a", "/b"}
@@ -90,6 +97,7 @@ func (b *Broker) Start() {
 		g.OnPanic(func(err error) { b.c.T.Errorf("broker %d: %v", b.ID, err) })
 	}
 	b.running = r
+	b.badDir.Store(nil)
 	r.image.Store(image.Empty())
 	b.openLogs()
 	b.assemble()
@@ -123,7 +131,7 @@ func (b *Broker) openLogs() {
 	var err error
 	r := b.running
 	r.Logs, err = log.OpenManager(log.ManagerConfig{
-		FS: b.fs, Dirs: dirs, NodeID: b.ID, ClusterID: clusterID, Logger: b.c.Logger, Durability: durability, TopicConfig: b.topicLogConfig,
+		FS: vfs.Inject(b.fs, b.fault), Dirs: dirs, NodeID: b.ID, ClusterID: clusterID, Logger: b.c.Logger, Durability: durability, TopicConfig: b.topicLogConfig,
 		OnFlushed:             func(l *log.Log) { r.Replicas.OnFlushed(l) },
 		OnDirFailure:          func(d log.DirState, _ error) { b.dirFailed(r, d) },
 		OnSwapped:             func(_, now *log.Log) { r.Replicas.LogMoved(now.TopicPartition()) },
@@ -131,6 +139,40 @@ func (b *Broker) openLogs() {
 	})
 	b.must(err)
 	b.must(r.Logs.Load(b.c.Context()))
+}
+
+// FailDir lets all writes in one of its directories fail from now on, until the next start.
+func (b *Broker) FailDir(dir string) { b.badDir.Store(&dir) }
+
+func (b *Broker) fault(op vfs.Op) error {
+	dir := b.badDir.Load()
+	if dir != nil && (op.Kind == vfs.OpWrite || op.Kind == vfs.OpSync) && strings.HasPrefix(op.Name, *dir+"/") {
+		return syscall.EIO
+	}
+	return nil
+}
+
+// CutOff takes away, or gives back, the way to other brokers; clients and the controller go on to reach it.
+func (b *Broker) CutOff(cut bool) {
+	b.cut.Store(cut)
+	if cut {
+		b.conns.Range(func(nc, _ any) bool {
+			_ = nc.(net.Conn).Close() // meant to fail
+			return true
+		})
+	}
+}
+
+// dial makes a connection to another broker, if it can be reached.
+func (b *Broker) dial(ctx context.Context, address string) (net.Conn, error) {
+	if b.cut.Load() {
+		return nil, errors.New("cut off")
+	}
+	nc, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err == nil {
+		b.conns.Store(nc, nil)
+	}
+	return nc, err
 }
 
 func (b *Broker) dirFailed(r *running, d log.DirState) {
@@ -233,6 +275,7 @@ func (b *Broker) publish(img *image.Image) {
 	r := b.running
 	d := image.Diff(r.image.Load(), img)
 	r.image.Store(img)
+	placed := map[[16]byte]map[[16]byte][]int32{}
 	for id, td := range d.Topics {
 		if td.New == nil {
 			for i, p := range td.Old.Partitions {
@@ -258,7 +301,21 @@ func (b *Broker) publish(img *image.Image) {
 				continue
 			}
 			b.apply(c)
+			if l := r.Logs.Get(log.TopicPartition{Topic: c.Topic, Partition: i}); l != nil && !c.Removed && c.Directory == ([16]byte{}) {
+				dir := l.Dir().ID
+				if placed[dir] == nil {
+					placed[dir] = map[[16]byte][]int32{}
+				}
+				placed[dir][id] = append(placed[dir][id], i)
+			}
 		}
+	}
+	if len(placed) > 0 && r.uplink.Epoch() >= 0 {
+		r.work.Go("assign directories", func(ctx context.Context) {
+			if err := r.uplink.AssignDirectories(ctx, placed); err != nil && ctx.Err() == nil {
+				b.c.T.Errorf("broker %d: %v", b.ID, err)
+			}
+		})
 	}
 }
 
@@ -302,7 +359,7 @@ func (b *Broker) peerTo(id int32) (*peer.Client, error) {
 		return nil, fmt.Errorf("broker %d is not known", id)
 	}
 	ep, _ := o.Endpoint(listenerName)
-	return peer.New(peer.Config{Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: "fetcher", Group: b.work, Log: b.c.Logger}), nil
+	return peer.New(peer.Config{Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: "fetcher", Dial: b.dial, Group: b.work, Log: b.c.Logger}), nil
 }
 
 // Kill ends the process as kill -9 does: nothing is flushed, and nobody is told.
