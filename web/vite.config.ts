@@ -15,6 +15,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 900,
+    // What changes seldom is kept apart, so that browsers keep it.
+    rolldownOptions: { output: { codeSplitting: { groups: [{ name: 'packages', test: /node_modules/ }] } } },
   },
   test: { environment: 'happy-dom', include: ['src/**/*.test.{ts,tsx}'] },
 });

@@ -30,7 +30,11 @@ const guard: Middleware = {
 };
 
 /** The service, as its description has it. */
-export const api = createClient<paths>({ baseUrl: '/api/v1', credentials: 'same-origin' });
+export const api = createClient<paths>({
+  baseUrl: '/api/v1',
+  credentials: 'same-origin',
+  fetch: (request) => globalThis.fetch(request),
+});
 api.use(guard);
 
 type Problem = components['schemas']['ErrorModel'];

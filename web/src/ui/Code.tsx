@@ -28,10 +28,13 @@ export function CodeBlock({
   code,
   label,
   maxHeight = 420,
+  wrap = false,
 }: {
   code: string;
   label?: string;
   maxHeight?: number;
+  /** Long lines go on below instead of beyond the edge. */
+  wrap?: boolean;
 }) {
   return (
     <Box
@@ -52,7 +55,12 @@ export function CodeBlock({
         tabIndex={0}
         role="region"
         aria-label={label}
-        style={{ overflow: 'auto', maxHeight, whiteSpace: 'pre' }}
+        style={{
+          overflow: 'auto',
+          maxHeight,
+          whiteSpace: wrap ? 'pre-wrap' : 'pre',
+          overflowWrap: 'anywhere',
+        }}
       >
         {code}
       </Box>

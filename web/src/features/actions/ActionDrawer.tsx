@@ -71,7 +71,7 @@ function Body({
   const path = `/clusters/${encodeURIComponent(cluster)}/operations`;
   const run = useWrite(send.change(cluster), {
     onDone: (operation) => {
-      notifications.show({ message: t.actions.started, color: 'river' });
+      notifications.show({ message: t.actions.started, color: 'river', autoClose: 2500 });
       onClose();
       onStarted?.(operation);
     },

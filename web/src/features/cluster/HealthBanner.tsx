@@ -13,6 +13,9 @@ export function HealthBanner() {
   const sentence = useHealthSentence(cluster);
   const tone = toneOfCluster(cluster);
   const mend = cluster.mend;
+  // What a person's operation is about says its own banner.
+  if (cluster.operation && cluster.operation.actor !== 'healing' && cluster.healthLevel !== 'bad')
+    return null;
   const starts = mend?.kind === 'start';
   return (
     <Group

@@ -35,12 +35,19 @@ export function brokerState(c: ClusterView, id: number): { state: BrokerState; t
   if (!b) return { state: 'unknown', tone: 'off' };
   if (!b.processAlive) {
     if (c.state === 'STOPPED') return { state: 'stopped', tone: 'off' };
-    if (!b.dataDirPresent && c.state !== 'CREATING') return { state: 'noData', tone: 'bad' };
-    return c.state === 'CREATING' ? { state: 'starting', tone: 'run' } : { state: 'down', tone: 'bad' };
+    if (comes(c, b)) return { state: 'starting', tone: 'run' };
+    return { state: b.dataDirPresent ? 'down' : 'noData', tone: 'bad' };
   }
   if (isSet(b.unresponsiveSince)) return { state: 'unresponsive', tone: 'bad' };
   if (!c.observation?.reachable || isUp(c, b)) return { state: 'running', tone: 'ok' };
   return b.registered ? { state: 'fenced', tone: 'warn' } : { state: 'starting', tone: 'run' };
+}
+
+// A broker without a process that an open operation brings up.
+function comes(c: ClusterView, b: BrokerObservation): boolean {
+  const kind = c.operation?.kind;
+  if (kind === 'create' || kind === 'start') return true;
+  return kind === 'scale' && !isSet(b.startedAt) && !b.dataDirPresent;
 }
 
 /** The share of all disks that is used, 0 to 1. */

@@ -50,25 +50,24 @@ export function SnippetsCard({ connect }: { connect: Connect }) {
   const snippets = connect.snippets ?? [];
   if (snippets.length === 0) return null;
   return (
-    <Card title={t.connect.snippets}>
-      <Tabs defaultValue={key(snippets[0])} keepMounted={false}>
+    <Card title={t.connect.snippets} subtitle={t.connect.snippetsHelp}>
+      <Tabs defaultValue="0" keepMounted={false}>
         <Tabs.List mb="md">
-          {snippets.map((s) => (
-            <Tabs.Tab key={key(s)} value={key(s)}>
-              {s.title}
+          {snippets.map((s, i) => (
+            <Tabs.Tab key={s.title} value={String(i)}>
+              {t.connect.languages[s.language] ?? s.language}
             </Tabs.Tab>
           ))}
         </Tabs.List>
-        {snippets.map((s) => (
-          <Tabs.Panel key={key(s)} value={key(s)}>
-            <CodeBlock code={s.code} label={s.title} maxHeight={560} />
+        {snippets.map((s, i) => (
+          <Tabs.Panel key={s.title} value={String(i)}>
+            <Text fz="sm" c="dimmed" mb="xs">
+              {t.connect.titles[s.language] ?? s.title}
+            </Text>
+            <CodeBlock code={s.code} label={s.title} maxHeight={560} wrap />
           </Tabs.Panel>
         ))}
       </Tabs>
     </Card>
   );
-}
-
-function key(s: { language: string; title: string } | undefined): string {
-  return s ? `${s.language}/${s.title}` : '';
 }

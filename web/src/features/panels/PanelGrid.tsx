@@ -1,8 +1,9 @@
 import { Button, Group, SegmentedControl, SimpleGrid, Title } from '@mantine/core';
+import { Activity } from 'lucide-react';
 import { useState } from 'react';
 import { usePanels } from '@/api/hooks-more';
 import { useSpeech } from '@/lib/i18n';
-import { ErrorState, Loading } from '@/ui/States';
+import { Empty, ErrorState, Loading } from '@/ui/States';
 import { PanelCard } from './PanelCard';
 
 // What is looked at first; the rest is one click away.
@@ -33,6 +34,7 @@ export function PanelGrid({ cluster }: { cluster: string }) {
       </Group>
       {panels.isPending && <Loading rows={2} height={180} />}
       {panels.isError && <ErrorState error={panels.error} onRetry={() => panels.refetch()} />}
+      {panels.data?.length === 0 && <Empty icon={Activity} title={t.panels.noData} />}
       <SimpleGrid cols={{ base: 1, sm: 2, lg: 3 }} spacing="md">
         {shown.map((p) => (
           <PanelCard key={p.id} cluster={cluster} panel={p} seconds={Number(seconds)} />

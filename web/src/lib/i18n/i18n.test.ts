@@ -12,13 +12,13 @@ function paths(value: unknown, at = ''): string[] {
 
 describe('the catalogues', () => {
   it('have the same messages', () => {
-    // Titles of panels are the service's own in English.
-    const own = (p: string) => !p.startsWith('.panels.titles');
+    // Titles of panels and snippets are the service's own in English.
+    const own = (p: string) => !/^\.(panels|connect)\.titles/.test(p);
     expect(paths(ko).filter(own).sort()).toEqual(paths(en).filter(own).sort());
   });
 
   it('leave nothing in English that is not a name', () => {
-    const names = /^(API|CLI|YAML|Weir|Apache Kafka|rack-a, rack-b, rack-c)$/;
+    const names = /^(API|CLI|YAML|Java|Python|Weir|Apache Kafka|rack-a, rack-b, rack-c)$/;
     const same = paths(ko).filter((p) => {
       const get = (m: unknown) =>
         p

@@ -148,6 +148,9 @@ export const cluster = {
     file: 'Also written to',
     removeUser: (name: string) => `Remove user ${name}`,
     snippets: 'Snippets',
+    snippetsHelp: 'Put the name and password of a user where USER and PASSWORD stand.',
+    languages: { shell: 'Shell', properties: 'Java', python: 'Python', go: 'Go' } as Record<string, string>,
+    titles: {} as Record<string, string>,
     unsecured:
       'This cluster is open: anyone on this machine can read and write. Its engine cannot do TLS and users yet.',
     noneNeeded: 'none needed',

@@ -165,6 +165,12 @@ export const cluster: Pick<Messages, Keys> = {
     file: '함께 저장된 파일',
     removeUser: (name: string) => `사용자 ${name} 삭제`,
     snippets: '예제 코드',
+    snippetsHelp: 'USER와 PASSWORD 자리에 사용자의 이름과 비밀번호를 넣으세요.',
+    languages: { shell: '셸', properties: 'Java', python: 'Python', go: 'Go' },
+    titles: {
+      shell: '이 컴퓨터에서 Weir 또는 Kafka 도구로',
+      properties: 'Java, Kafka Connect 등 client.properties를 읽는 모든 프로그램',
+    },
     unsecured:
       '이 클러스터는 열려 있습니다. 이 컴퓨터의 누구나 읽고 쓸 수 있습니다. 엔진이 아직 TLS와 사용자를 지원하지 않습니다.',
     noneNeeded: '필요 없음',
