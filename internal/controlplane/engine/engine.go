@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -47,11 +48,34 @@ type Engine interface {
 type Installation interface {
 	// Properties are the settings of one broker. Pure.
 	Properties(c *spec.Cluster, b spec.Broker, m Materials) (map[string]string, error)
+	// Files are what lies in the broker's folder besides its data, by name,
+	// server.properties among them. Pure.
+	Files(c *spec.Cluster, b spec.Broker, m Materials) (map[string][]byte, error)
 	// Format writes the broker's files and formats its storage; storage that is
 	// formatted for this cluster and broker already is left as it is.
 	Format(ctx context.Context, c *spec.Cluster, b spec.Broker, m Materials) error
 	// Command is the process of a formatted broker.
 	Command(c *spec.Cluster, b spec.Broker, m Materials) (Command, error)
+}
+
+// PropertiesFile is the name of a broker's settings in its folder.
+const PropertiesFile = "server.properties"
+
+// WriteFiles writes a broker's files, readable for their owner only.
+func WriteFiles(i Installation, c *spec.Cluster, b spec.Broker, m Materials) error {
+	files, err := i.Files(c, b, m)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(m.Layout.Logs(b.ID), 0o700); err != nil {
+		return err
+	}
+	for name, text := range files {
+		if err := certs.WritePrivate(filepath.Join(m.Layout.Broker(b.ID), name), text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Command is a process to start. Its first process is the broker itself, so
@@ -90,7 +114,7 @@ func (l Layout) ClientProperties() string { return filepath.Join(l.Dir, "client.
 func (l Layout) Broker(id int32) string { return filepath.Join(l.Dir, fmt.Sprintf("broker-%d", id)) }
 
 // Properties is a broker's server.properties.
-func (l Layout) Properties(id int32) string { return filepath.Join(l.Broker(id), "server.properties") }
+func (l Layout) Properties(id int32) string { return filepath.Join(l.Broker(id), PropertiesFile) }
 
 // Data is a broker's log directory.
 func (l Layout) Data(id int32) string { return filepath.Join(l.Broker(id), "data") }

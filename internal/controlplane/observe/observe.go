@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -225,16 +226,26 @@ func (o *Observer) join(ctx context.Context, out *spec.Observation, meta metadat
 		}
 	}
 	all.Wait()
-	sizes := map[string]int64{}
+	type place struct {
+		topic     string
+		partition int32
+	}
+	parts := map[place]*spec.PartitionObservation{}
+	for i := range out.Partitions {
+		p := &out.Partitions[i]
+		parts[place{p.Topic, p.Partition}] = p
+	}
 	for i, rs := range replicas {
 		for _, r := range rs {
 			out.Brokers[i].Bytes += r.Bytes
-			key := fmt.Sprint(r.Topic, "-", r.Partition)
-			sizes[key] = max(sizes[key], r.Bytes)
+			p := parts[place{r.Topic, r.Partition}]
+			if p == nil {
+				continue // deleted meanwhile
+			}
+			p.Bytes = max(p.Bytes, r.Bytes)
+			if slices.Contains(p.Adding, out.Brokers[i].ID) {
+				p.AddedBytes += r.Bytes
+			}
 		}
-	}
-	for i := range out.Partitions {
-		p := &out.Partitions[i]
-		p.Bytes = sizes[fmt.Sprint(p.Topic, "-", p.Partition)]
 	}
 }

@@ -145,8 +145,29 @@ func (x *execution) until(ctx context.Context, a spec.StepArgs, look func(spec.O
 	}
 }
 
+// ended says which of brokers that were started has no process any more: it
+// will not come without help.
+func ended(o spec.Observation, brokers []int32, again map[int32]bool) error {
+	for _, id := range brokers {
+		b, ok := o.Broker(id)
+		if !ok || b.ProcessAlive {
+			delete(again, id)
+			continue
+		}
+		if again[id] {
+			return fmt.Errorf("the process of broker %d has ended; the end of its log says why", id)
+		}
+		again[id] = true
+	}
+	return nil
+}
+
 func awaitBrokers(ctx context.Context, x *execution, a spec.StepArgs) error {
+	gone := map[int32]bool{}
 	return x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
+		if err := ended(o, a.Brokers, gone); err != nil {
+			return 0, "", err
+		}
 		var missing []int32
 		for _, id := range a.Brokers {
 			if b, ok := o.Broker(id); !ok || !o.Reachable || !b.ProcessAlive || !b.Registered || b.Fenced {
@@ -158,7 +179,11 @@ func awaitBrokers(ctx context.Context, x *execution, a spec.StepArgs) error {
 }
 
 func awaitInSync(ctx context.Context, x *execution, a spec.StepArgs) error {
+	gone := map[int32]bool{}
 	return x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
+		if err := ended(o, a.Brokers, gone); err != nil {
+			return 0, "", err
+		}
 		if !o.Reachable {
 			return 1 << 40, "the cluster does not answer: " + o.Why, nil
 		}
@@ -306,11 +331,16 @@ func (x *execution) open(o spec.Observation, a spec.StepArgs) ([]spec.Move, erro
 	return append(out, more...), err
 }
 
-// reckon says how far the moves are; left is 0 only when all are done.
+// reckon says how far the moves are, from what the new replicas have of the
+// data; left is 0 only when all are done.
 func reckon(o spec.Observation, a spec.StepArgs, open []spec.Move) (p spec.Progress, left int64) {
 	todo := int64(0)
 	for i := range open {
-		todo += open[i].Bytes*int64(open[i].Copies()) + 1
+		bytes := open[i].Bytes * int64(open[i].Copies())
+		if part := find(o, open[i]); part != nil {
+			bytes -= min(bytes, part.AddedBytes)
+		}
+		todo += bytes + 1
 	}
 	for i := range a.Moves {
 		p.BytesTotal += a.Moves[i].Bytes * int64(a.Moves[i].Copies())

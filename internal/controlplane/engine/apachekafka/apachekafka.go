@@ -8,12 +8,15 @@ package apachekafka
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/weir-stream/weir/internal/controlplane/certs"
@@ -138,13 +141,62 @@ func checkDist(dir, version string) error {
 // Format writes the broker's files and formats its storage, with the service's
 // accounts in it from the first start.
 func (i *installation) Format(ctx context.Context, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
-	if err := i.writeFiles(c, b, m); err != nil {
+	if err := engine.WriteFiles(i, c, b, m); err != nil {
 		return fmt.Errorf("broker %d: %w", b.ID, err)
 	}
 	done, err := engine.Formatted(m.Layout.Data(b.ID), c.KafkaClusterID, b.ID)
 	if err != nil || done {
 		return err
 	}
+	// The same for every node of a cluster but for two lines: the tool, a JVM
+	// of its own, is asked once.
+	template, err := os.ReadFile(templateFile(m))
+	if err == nil {
+		return formatAs(template, c, b, m)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("broker %d: %w", b.ID, err)
+	}
+	if err := i.runFormat(ctx, c, b, m); err != nil {
+		return err
+	}
+	made, err := os.ReadFile(filepath.Join(m.Layout.Data(b.ID), bootstrapFile))
+	if err == nil {
+		err = certs.WritePrivate(templateFile(m), made)
+	}
+	if err != nil {
+		return fmt.Errorf("format the storage of broker %d: %w", b.ID, err)
+	}
+	return nil
+}
+
+// bootstrapFile holds the first records of a cluster's metadata: features, and
+// the service's accounts.
+const bootstrapFile = "bootstrap.checkpoint"
+
+func templateFile(m engine.Materials) string { return filepath.Join(m.Layout.Certs(), bootstrapFile) }
+
+// formatAs writes what the tool would. What is written last says that the
+// storage is formatted.
+func formatAs(template []byte, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
+	data := m.Layout.Data(b.ID)
+	err := os.MkdirAll(data, 0o755)
+	if err == nil {
+		err = certs.WritePrivate(filepath.Join(data, bootstrapFile), template)
+	}
+	var id [16]byte
+	rand.Read(id[:]) // never fails
+	if err == nil {
+		err = certs.WritePrivate(filepath.Join(data, "meta.properties"), engine.FormatProperties(map[string]string{
+			"version": "1", "cluster.id": c.KafkaClusterID, "node.id": strconv.Itoa(int(b.ID)), "directory.id": base64.RawURLEncoding.EncodeToString(id[:])}))
+	}
+	if err != nil {
+		return fmt.Errorf("format the storage of broker %d: %w", b.ID, err)
+	}
+	return nil
+}
+
+func (i *installation) runFormat(ctx context.Context, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
 	argsFile := filepath.Join(m.Layout.Broker(b.ID), ".format-arguments")
 	if err := certs.WritePrivate(argsFile, formatArguments(i, c, b, m)); err != nil {
 		return fmt.Errorf("broker %d: %w", b.ID, err)
@@ -173,25 +225,14 @@ func formatArguments(i *installation, c *spec.Cluster, b spec.Broker, m engine.M
 	return []byte(text.String())
 }
 
-func (i *installation) writeFiles(c *spec.Cluster, b spec.Broker, m engine.Materials) error {
+// Files are the settings, and how to log and to show metrics.
+func (i *installation) Files(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string][]byte, error) {
 	props, err := i.Properties(c, b, m)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(m.Layout.Logs(b.ID), 0o700); err != nil {
-		return err
-	}
-	dir := m.Layout.Broker(b.ID)
-	for name, text := range map[string][]byte{
-		m.Layout.Properties(b.ID):               engine.FormatProperties(props),
-		filepath.Join(dir, "log4j2.properties"): []byte(logging),
-		filepath.Join(dir, "jmx-exporter.yaml"): []byte(exporter),
-	} {
-		if err := certs.WritePrivate(name, text); err != nil {
-			return err
-		}
-	}
-	return nil
+	return map[string][]byte{
+		engine.PropertiesFile: engine.FormatProperties(props),
+		"log4j2.properties":   []byte(logging),
+		"jmx-exporter.yaml":   []byte(exporter),
+	}, err
 }
 
 // Command is the JVM itself, without a script before it.
@@ -200,18 +241,28 @@ func (i *installation) Command(c *spec.Cluster, b spec.Broker, m engine.Material
 	heap := fmt.Sprintf("%dm", heapMiB(b.MemoryBytes))
 	return engine.Command{
 		Path: i.java,
-		Args: []string{
-			"-Xmx" + heap, "-Xms" + heap, "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
-			"-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
-			"-XX:+ExitOnOutOfMemoryError",
-			"-Dkafka.logs.dir=" + m.Layout.Logs(b.ID),
-			"-Dlog4j2.configurationFile=" + filepath.Join(dir, "log4j2.properties"),
+		Args: append(tuning(b.MemoryBytes),
+			"-Xmx"+heap, "-Xms"+heap, "-Djava.awt.headless=true", "-XX:+ExitOnOutOfMemoryError",
+			"-Dkafka.logs.dir="+m.Layout.Logs(b.ID),
+			"-Dlog4j2.configurationFile="+filepath.Join(dir, "log4j2.properties"),
 			fmt.Sprintf("-javaagent:%s=%s:%s", i.agent, engine.Address(b.MetricsPort), filepath.Join(dir, "jmx-exporter.yaml")),
-			"-cp", filepath.Join(i.dist, "libs", "*"), "kafka.Kafka", m.Layout.Properties(b.ID),
-		},
+			"-cp", filepath.Join(i.dist, "libs", "*"), "kafka.Kafka", m.Layout.Properties(b.ID)),
 		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "LANG=C.UTF-8"},
 		Dir: dir,
 	}, nil
+}
+
+// smallMemory is the most that a broker for trying things out has.
+const smallMemory = 1 << 30
+
+// tuning of the JVM. A small broker starts with little more than half the CPU
+// time without the second compiler and the collector's threads, which pay off
+// under load only.
+func tuning(memory int64) []string {
+	if memory <= smallMemory {
+		return []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+	}
+	return []string{"-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"}
 }
 
 // heapMiB is half of a broker's memory; the rest is for the JVM's own needs

@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/weir-stream/weir/internal/controlplane/certs"
 	"github.com/weir-stream/weir/internal/controlplane/engine"
 	"github.com/weir-stream/weir/internal/controlplane/spec"
 )
@@ -145,16 +144,15 @@ func (*installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materia
 	return p, nil
 }
 
+// Files are the settings alone.
+func (i *installation) Files(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string][]byte, error) {
+	props, err := i.Properties(c, b, m)
+	return map[string][]byte{engine.PropertiesFile: engine.FormatProperties(props)}, err
+}
+
 // Format writes the broker's settings and formats its storage.
 func (i *installation) Format(ctx context.Context, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
-	props, err := i.Properties(c, b, m)
-	if err == nil {
-		err = os.MkdirAll(m.Layout.Logs(b.ID), 0o700)
-	}
-	if err == nil {
-		err = certs.WritePrivate(m.Layout.Properties(b.ID), engine.FormatProperties(props))
-	}
-	if err != nil {
+	if err := engine.WriteFiles(i, c, b, m); err != nil {
 		return fmt.Errorf("broker %d: %w", b.ID, err)
 	}
 	done, err := engine.Formatted(m.Layout.Data(b.ID), c.KafkaClusterID, b.ID)
