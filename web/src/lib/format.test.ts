@@ -55,6 +55,9 @@ describe('values of graphs', () => {
     [0.5, 'ms', '0.5 ms'],
     [1500, 'ms', '1.5 s'],
     [12.34, 'percent', '12.3%'],
+    [0.256, 'ratio', '25.6%'],
+    [0.25, 'cores', '0.25 cores'],
+    [1500, 'records/s', '1,500/s'],
     [null, 'ms', '–'],
     [1234, 'count', '1,234'],
   ])('%s %s', (value, unit, text) => expect(inUnit(value, unit, 'en')).toBe(text));

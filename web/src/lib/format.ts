@@ -85,6 +85,8 @@ export function inUnit(value: number | null | undefined, unit: string, language:
       return bytes(value);
     case 'bytes/s':
       return `${bytes(value)}/s`;
+    case 'ratio':
+      return `${count(Math.round(value * 1000) / 10, language)}%`;
     case 'percent':
     case '%':
       return `${count(Math.round(value * 10) / 10, language)}%`;
@@ -95,6 +97,11 @@ export function inUnit(value: number | null | undefined, unit: string, language:
     case 'seconds':
     case 's':
       return duration(value, language);
+    case 'cores':
+      return language === 'ko' ? `${count(value, language)}코어` : `${count(value, language)} cores`;
+    case 'records/s':
+    case 'changes/s':
+      return `${count(value, language)}${language === 'ko' ? '/초' : '/s'}`;
     default:
       return unit === '' || unit === 'count' || unit === '1'
         ? count(value, language)

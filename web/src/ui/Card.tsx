@@ -9,14 +9,22 @@ interface Props extends Omit<BoxProps, 'right'> {
   /** Of the heading, for the order of headings on a page. */
   order?: 2 | 3;
   id?: string;
+  /** What stands right goes below on small screens. */
+  wrap?: boolean;
 }
 
 /** The one surface of the pages. */
-export function Card({ title, subtitle, right, children, order = 2, id, ...box }: Props) {
+export function Card({ title, subtitle, right, children, order = 2, id, wrap, ...box }: Props) {
   return (
     <Box component="section" className="weir-card" p="lg" aria-labelledby={id} {...box}>
       {(title || right) && (
-        <Group justify="space-between" align="flex-start" mb={children ? 'md' : 0} wrap="nowrap" gap="md">
+        <Group
+          justify="space-between"
+          align="flex-start"
+          mb={children ? 'md' : 0}
+          wrap={wrap ? 'wrap' : 'nowrap'}
+          gap="md"
+        >
           <div>
             {title && (
               <Title order={order} fz="md" id={id}>

@@ -23,6 +23,7 @@ export function BrokersCard() {
   return (
     <Card
       title={t.brokers.title}
+      wrap
       right={
         mayOperate && cluster.state !== 'STOPPED' && cluster.state !== 'CREATING' ? (
           <ScaleSlider />
@@ -93,7 +94,7 @@ function Row({ broker, racks, onLog }: { broker: Broker; racks: boolean; onLog: 
       <Table.Td>
         <StatusBadge tone={tone}>{t.cluster.stateOf[state]}</StatusBadge>
       </Table.Td>
-      {racks && <Table.Td>{broker.rack}</Table.Td>}
+      {racks && <Table.Td style={{ whiteSpace: 'nowrap' }}>{broker.rack}</Table.Td>}
       <Table.Td ta="right" className="weir-number">
         {known ? b.leaders : '–'}
       </Table.Td>

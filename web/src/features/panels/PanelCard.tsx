@@ -16,6 +16,7 @@ export function PanelCard({ cluster, panel, seconds }: { cluster: string; panel:
   const data = usePanel(cluster, panel.id, seconds);
   const [point, setPoint] = useState<{ values: (number | null)[]; at: number | null } | null>(null);
   const title = t.panels.titles[panel.id] ?? panel.title;
+  const help = t.panels.helps[panel.id] ?? panel.help;
   const unit = data.data?.unit ?? panel.unit;
   const series = data.data?.series ?? [];
   const format = useMemo(() => (v: number) => inUnit(v, unit, language), [unit, language]);
@@ -49,14 +50,9 @@ export function PanelCard({ cluster, panel, seconds }: { cluster: string; panel:
               {clock(new Date(point.at * 1000), language)}
             </Text>
           )}
-          {panel.help && (
-            <Tooltip
-              label={panel.help}
-              multiline
-              maw={300}
-              events={{ hover: true, focus: true, touch: true }}
-            >
-              <ActionIcon variant="transparent" size="xs" c="dimmed" aria-label={panel.help}>
+          {help && (
+            <Tooltip label={help} multiline maw={300} events={{ hover: true, focus: true, touch: true }}>
+              <ActionIcon variant="transparent" size="xs" c="dimmed" aria-label={help}>
                 <HelpCircle size={14} />
               </ActionIcon>
             </Tooltip>
@@ -81,7 +77,7 @@ export function PanelCard({ cluster, panel, seconds }: { cluster: string; panel:
           lines={lines}
           seconds={seconds}
           format={format}
-          filled={lines.length === 1}
+          filled={panel.kind === 'area' || lines.length === 1}
           binary={unit.startsWith('bytes')}
           label={t.panels.graphOf(
             title,
@@ -96,5 +92,5 @@ export function PanelCard({ cluster, panel, seconds }: { cluster: string; panel:
 
 function nameOf(s: PanelSeries, t: Messages, many: boolean): string {
   if (s.broker) return many ? String(s.broker) : t.panels.broker(s.broker);
-  return s.name || t.panels.total;
+  return t.panels.lines[s.name] ?? (s.name || t.panels.total);
 }

@@ -120,6 +120,8 @@ export const cluster = {
     total: 'Total',
     broker: (id: number | string) => `broker ${id}`,
     titles: {} as Record<string, string>,
+    helps: {} as Record<string, string>,
+    lines: {} as Record<string, string>,
     now: 'now',
     showAll: 'All panels',
     showFew: 'Fewer panels',
