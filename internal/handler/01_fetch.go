@@ -271,7 +271,7 @@ func (f *fetch) answer(resp *wire.FetchResponse) {
 		switch {
 		case f.codes[i] != wire.None:
 		case f.follower:
-			f.specs[i].Replica.CountReplicated(n)
+			f.b.Replicas.CountReplicated(f.specs[i].Replica, n)
 		default:
 			f.specs[i].Replica.CountFetched(n)
 		}

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/wire"
@@ -21,6 +23,7 @@ func replicaSettings(c *config.Set) replica.Settings {
 		FetchMaxBytes: int32(c.Int("replica.fetch.max.bytes")), ResponseMaxBytes: int32(c.Int("replica.fetch.response.max.bytes")),
 		FetchMinBytes: int32(c.Int("replica.fetch.min.bytes")), FetchWaitMax: c.Millis("replica.fetch.wait.max.ms"),
 		FetchBackoff: c.Millis("replica.fetch.backoff.ms"), RackAwareSelector: c.String("replica.selector.class") == rackAwareSelector,
+		LeaderThrottle: c.Long("leader.replication.throttled.rate"), FollowerThrottle: c.Long("follower.replication.throttled.rate"),
 	}
 }
 
@@ -56,4 +59,26 @@ func (n *Node) peerTo(id int32) (*peer.Client, error) {
 		RequestTimeout: cfg.Millis("replica.socket.timeout.ms"), ReceiveBufferBytes: cfg.Int("replica.socket.receive.buffer.bytes"),
 		Group: n.work, Log: n.room("peer"),
 	}), nil
+}
+
+// throttled reports whether a topic's list of throttled replicas ("*", or partition:broker pairs) has this broker's.
+func throttled(list string, index, broker int32) bool {
+	for entry := range strings.SplitSeq(list, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "*" || entry == fmt.Sprintf("%d:%d", index, broker) {
+			return true
+		}
+	}
+	return false
+}
+
+// throttleTopic tells the replicas of a topic whether their copies are held back.
+func (n *Node) throttleTopic(img *image.Image, t *image.Topic) {
+	set := img.Config(image.TopicConfig, t.Name)
+	leader, follower := set["leader.replication.throttled.replicas"], set["follower.replication.throttled.replicas"]
+	for i := range t.Partitions {
+		if r, _, code := n.replicas.Find(t.Name, t.ID, int32(i), true); code == wire.None {
+			r.SetThrottled(throttled(leader, int32(i), n.id), throttled(follower, int32(i), n.id))
+		}
+	}
 }

@@ -72,6 +72,7 @@ func (n *Node) configureTopic(img *image.Image, name string) {
 	}
 	resolved := n.config.Load().Topic(img.Config(image.TopicConfig, name))
 	n.replicas.SetMinInSync(name, int32(resolved.MinInsyncReplicas))
+	n.throttleTopic(img, t)
 	lc := logConfig(resolved)
 	for i := range t.Partitions {
 		if l := n.logs.Get(log.TopicPartition{Topic: name, Partition: int32(i)}); l != nil {
@@ -131,6 +132,7 @@ func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
 				n.noteAssignment(id, i, td.New.Name)
 			}
 		}
+		n.throttleTopic(img, td.New)
 	}
 	return out
 }

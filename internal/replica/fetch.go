@@ -89,6 +89,9 @@ func (m *Manager) Read(s *FetchSpec, by *Reader, maxBytes int, minOneBatch bool)
 			return res
 		}
 		s.seen = by.readable(l)
+		if m.holdsBack(s.Replica, by) {
+			maxBytes, minOneBatch = 0, false
+		}
 		res.ReadInfo, err = l.Read(s.Offset, maxBytes, minOneBatch, by.bound())
 	}
 	if err == nil && by.follows() && !s.noted {
@@ -123,7 +126,12 @@ func (r *Replica) logFor(by *Reader) (*partition.Role, *log.Log, error) {
 func (r *Replica) CountFetched(bytes int64) { r.stats.Fetched(bytes) }
 
 // CountReplicated notes that so many bytes of the partition were sent to a follower.
-func (r *Replica) CountReplicated(bytes int64) { r.stats.ReplicatedOut(bytes) }
+func (m *Manager) CountReplicated(r *Replica, bytes int64) {
+	r.stats.ReplicatedOut(bytes)
+	if bytes > 0 && r.throttledAsLeader.Load() {
+		m.leaderThrottle.record(bytes, m.now())
+	}
+}
 
 // AwaitData parks a fetch until missing more bytes can be read from the partitions in specs, one of them changes
 // its role, or d is over; then end runs once, perhaps on an appender's goroutine: it must not block. How much can be read is

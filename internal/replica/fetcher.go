@@ -20,6 +20,8 @@ const (
 	// up, together with its connection. abortPause is the least time between two of those.
 	parkedTooLong = 20 * time.Millisecond
 	abortPause    = 100 * time.Millisecond
+	// rateCheck is how often a throttled replica looks whether it may go on.
+	rateCheck = 100 * time.Millisecond
 )
 
 // conn is a connection to a leader.
@@ -164,6 +166,9 @@ func (f *fetcher) request() (*kmsg.FetchRequest, time.Duration) {
 	wait := time.Hour
 	later := f.due[:0]
 	for _, p := range f.due {
+		if p.after.Before(now) && f.m.waitsForRate(p.r, now) {
+			p.after = now.Add(rateCheck)
+		}
 		switch l := p.r.log.Load(); {
 		case f.members[partitionKey{p.r.TopicID, p.r.Index}] != p:
 			p.due = false // it is fetched no more
@@ -361,6 +366,9 @@ func (f *fetcher) takeOne(ctx context.Context, p *following, in *kmsg.FetchRespo
 		if n, err = f.m.take(p, l, in); err == nil {
 			p.failures = 0
 			p.r.stats.ReplicatedIn(int64(n))
+			if n > 0 && p.r.throttledAsFollower.Load() {
+				f.m.followerThrottle.record(int64(n), time.Now())
+			}
 			p.r.lag.Store(max(in.HighWatermark-l.LogEndOffset(), 0))
 			if before != (position{l.LogEndOffset(), l.LogStartOffset(), l.LatestEpoch()}) {
 				f.ask(p)

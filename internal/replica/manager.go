@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/weir-stream/weir/internal/lifecycle"
@@ -25,11 +26,13 @@ type Settings struct {
 	FetchWaitMax      time.Duration // replica.fetch.wait.max.ms
 	FetchBackoff      time.Duration // replica.fetch.backoff.ms: the longest pause after failures
 	RackAwareSelector bool          // replica.selector.class
+	// LeaderThrottle and FollowerThrottle are the rates of throttled replicas, in bytes a second.
+	LeaderThrottle, FollowerThrottle int64
 }
 
 func defaultSettings() Settings {
 	return Settings{LagMax: 30 * time.Second, Fetchers: 1, FetchMaxBytes: 1 << 20, ResponseMaxBytes: 10 << 20, FetchMinBytes: 1,
-		FetchWaitMax: 500 * time.Millisecond, FetchBackoff: time.Second}
+		FetchWaitMax: 500 * time.Millisecond, FetchBackoff: time.Second, LeaderThrottle: math.MaxInt64, FollowerThrottle: math.MaxInt64}
 }
 
 // Config is what a Manager needs. A broker that is alone does without Settings, Alive and Rack.
@@ -62,6 +65,8 @@ type Manager struct {
 	changer  ISRChanger // set by Start
 	fetchers *fetchers
 
+	leaderThrottle, followerThrottle *throttle
+
 	shrinks, expands, failedUpdates *telemetry.Counter
 
 	// apply is held while logs are opened: changes come one at a time.
@@ -82,6 +87,8 @@ func New(cfg Config) *Manager {
 	if m.rack == nil {
 		m.rack = func(int32) string { return "" }
 	}
+	m.leaderThrottle = newThrottle(func() int64 { return m.settings().LeaderThrottle })
+	m.followerThrottle = newThrottle(func() int64 { return m.settings().FollowerThrottle })
 	m.isr, m.fetchers = newISRSender(m), newFetchers(m)
 	m.declareMetrics()
 	return m

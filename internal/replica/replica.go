@@ -24,14 +24,15 @@ type Replica struct {
 	TopicID wire.TopicID
 	Index   int32
 
-	role      atomic.Pointer[partition.Role]
-	log       atomic.Pointer[log.Log] // nil: its directory is offline
-	minInSync atomic.Int32
-	ledSince  atomic.Int32 // the leader epoch since which this broker leads without a break
-	lag       atomic.Int64 // how many records the leader had committed that this follower had not
-	stats     *telemetry.Topic
-	waits     waitList // for the committed end or the role to change
-	appended  waitList // for the log end or the role to change: followers' fetches
+	role                                   atomic.Pointer[partition.Role]
+	log                                    atomic.Pointer[log.Log] // nil: its directory is offline
+	minInSync                              atomic.Int32
+	ledSince                               atomic.Int32 // the leader epoch since which this broker leads without a break
+	lag                                    atomic.Int64 // how many records the leader had committed that this follower had not
+	stats                                  *telemetry.Topic
+	throttledAsLeader, throttledAsFollower atomic.Bool
+	waits                                  waitList // for the committed end or the role to change
+	appended                               waitList // for the log end or the role to change: followers' fetches
 
 	mu     sync.Mutex
 	leader *partition.Leader // nil unless this broker leads

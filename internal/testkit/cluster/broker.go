@@ -44,6 +44,7 @@ type Broker struct {
 	fs      *vfs.Mem
 	badDir  atomic.Pointer[string] // a directory whose writes fail
 	cut     atomic.Bool            // it cannot reach other brokers
+	rate    atomic.Int64           // of throttled copies
 	address string                 // of its listener, once it has started: clients find it there again
 
 	*running
@@ -152,6 +153,9 @@ func (b *Broker) fault(op vfs.Op) error {
 	return nil
 }
 
+// Throttle sets the rates of throttled copies, in bytes a second.
+func (b *Broker) Throttle(rate int64) { b.rate.Store(rate) }
+
 // CutOff takes away, or gives back, the way to other brokers; clients and the controller go on to reach it.
 func (b *Broker) CutOff(cut bool) {
 	b.cut.Store(cut)
@@ -169,10 +173,14 @@ func (b *Broker) dial(ctx context.Context, address string) (net.Conn, error) {
 		return nil, errors.New("cut off")
 	}
 	nc, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err == nil {
-		b.conns.Store(nc, nil)
+	if err != nil {
+		return nil, err
 	}
-	return nc, err
+	b.conns.Store(nc, nil)
+	if b.cut.Load() {
+		_ = nc.Close() // it was cut off meanwhile
+	}
+	return nc, nil
 }
 
 func (b *Broker) dirFailed(r *running, d log.DirState) {
@@ -201,7 +209,7 @@ func (b *Broker) assemble() {
 			return replica.Settings{LagMax: cfg.Millis("replica.lag.time.max.ms"), Fetchers: cfg.Int("num.replica.fetchers"),
 				FetchMaxBytes: int32(cfg.Int("replica.fetch.max.bytes")), ResponseMaxBytes: int32(cfg.Int("replica.fetch.response.max.bytes")),
 				FetchMinBytes: 1, FetchWaitMax: cfg.Millis("replica.fetch.wait.max.ms"), FetchBackoff: cfg.Millis("replica.fetch.backoff.ms"),
-				RackAwareSelector: cfg.String("replica.selector.class") != ""}
+				RackAwareSelector: cfg.String("replica.selector.class") != "", LeaderThrottle: b.rate.Load(), FollowerThrottle: b.rate.Load()}
 		}})
 	r.Groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{r.Replicas}, Group: r.work, Logger: b.c.Logger.With("broker", b.ID),
 		PartitionCount: func() int32 { return int32(cfg.Int("offsets.topic.num.partitions")) }})

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -75,6 +76,7 @@ func New(t testing.TB, n int, lines ...string) *Cluster {
 // Add starts one more broker; change, if not nil, sets what it is before that.
 func (c *Cluster) Add(change func(*Broker)) *Broker {
 	b := &Broker{c: c, ID: int32(len(c.Brokers) + 1), fs: vfs.NewMem(), address: "127.0.0.1:0"}
+	b.Throttle(math.MaxInt64)
 	if change != nil {
 		change(b)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -282,5 +283,54 @@ func TestTopicIsMadeAgainUnderLoad(t *testing.T) {
 		if _, err := adm.DeleteTopic(c.Context(), "t"); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The copies of a throttled replica that is behind wait for the rate, those of others do not (KIP-73).
+func TestThrottledReplicaWaits(t *testing.T) {
+	for _, side := range []string{"leader", "follower"} {
+		t.Run(side, func(t *testing.T) {
+			c := New(t, 2, "replica.lag.time.max.ms=600")
+			c.CreateTopic("slow", 1, 2)
+			c.CreateTopic("fast", 1, 2)
+			c.UntilInSync("slow")
+			c.UntilInSync("fast")
+			leader := c.Leader("slow", 0)
+			follower := c.Brokers[2-leader.ID]
+			cl := c.Client(kgo.ProducerLinger(0), kgo.ProducerBatchMaxBytes(100_000), kgo.ProducerBatchCompression(kgo.NoCompression()))
+			follower.CutOff(true)
+			c.Eventually("the follower has left", func() bool {
+				img, _ := c.Image()
+				return produce(c, cl, "slow", 0, 1) == nil && len(img.Partition("slow", 0).ISR) == 1
+			})
+			big := strings.Repeat("x", 90_000)
+			for range 30 { // more than a fetch takes of one partition
+				if err := cl.ProduceSync(c.Context(), &kgo.Record{Topic: "slow", Value: []byte(big)}).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, b := range c.Brokers {
+				b.Throttle(1)
+			}
+			r, _, _ := leader.Replicas.Find("slow", wire.TopicID{}, 0, false)
+			end := r.Log().LogEndOffset()
+			r.SetThrottled(side == "leader", false)
+			copied, _, _ := follower.Replicas.Find("slow", wire.TopicID{}, 0, false)
+			copied.SetThrottled(false, side == "follower")
+			follower.CutOff(false)
+			for i := range 20 {
+				if err := produce(c, cl, "fast", i, i+1); err != nil {
+					t.Fatal(err)
+				}
+				c.Eventually("the other topic is copied", func() bool { return follower.highWatermark("fast", 0)+leader.highWatermark("fast", 0) >= int64(2*i+1) })
+			}
+			if got := copied.Log().LogEndOffset(); got >= end {
+				t.Errorf("all %d records were copied at a byte a second", got)
+			}
+			for _, b := range c.Brokers {
+				b.Throttle(1 << 40)
+			}
+			c.UntilInSync("slow")
+		})
 	}
 }
