@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-stream/weir/internal/cli/kafkaflag"
+	"github.com/weir-stream/weir/internal/cli/service"
 )
 
 // version is what this build calls itself; the linker sets it.
@@ -66,13 +67,16 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 	root := &cobra.Command{
 		Use:   "weir",
 		Short: "A Kafka-compatible streaming platform in one binary",
-		Long: "Weir is a Kafka-compatible streaming platform in one binary: the broker, Kafka's command-line tools and its own commands.\n" +
-			"Start a broker with: weir kafka-server-start server.properties",
+		Long: "Weir is a Kafka-compatible streaming platform in one binary: a service that runs clusters, the broker, and Kafka's command-line tools.\n\n" +
+			"  weir up                                     the service, a cluster and a dashboard in the background\n" +
+			"  weir cluster create orders --brokers 3      another cluster\n" +
+			"  weir kafka-server-start server.properties   one broker by hand, without the service",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
 	}
-	root.AddGroup(&cobra.Group{ID: "own", Title: "Weir:"}, &cobra.Group{ID: "kafka", Title: "Kafka's tools:"})
+	root.AddGroup(&cobra.Group{ID: service.Group, Title: "The service, which runs clusters for you:"},
+		&cobra.Group{ID: "own", Title: "Weir itself:"}, &cobra.Group{ID: "kafka", Title: "Kafka's tools; they work with any Kafka:"})
 	root.SetHelpCommandGroupID("own")
 	root.SetCompletionCommandGroupID("own")
 	for _, t := range Tools() {
@@ -84,11 +88,15 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 		root.AddCommand(cmd)
 	}
 	root.AddCommand(versionCommand(env), installCommand(env), containerCommand(env, &code))
+	root.AddCommand(service.Commands(service.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, IsTerminal: isTerminal, Version: version})...)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
+		if kafkaflag.Handled(err) {
+			return kafkaflag.Report(env.Stdout, env.Stderr, err)
+		}
 		fmt.Fprintf(env.Stderr, "weir: %v\n", err)
 		if strings.HasPrefix(err.Error(), "unknown command") {
 			fmt.Fprintln(env.Stderr, "weir --help lists the commands.")

@@ -23,6 +23,9 @@ type condition struct {
 	healing  []*spec.Operation
 	// failed is the last operation of a person if it failed.
 	failed *spec.Operation
+	// made says that the last operation of a person started all brokers and
+	// saw them serve, whatever a look that overlapped with it saw.
+	made bool
 	// brake and surrendered are open decisions of healing's to hold still.
 	brake       bool
 	surrendered []int32
@@ -60,6 +63,7 @@ func (s *Service) condition(ctx context.Context, m *member, c *spec.Cluster) (co
 		if op.State == spec.OpFailed {
 			now.failed = op
 		}
+		now.made = op.State == spec.OpSucceeded && (op.Kind == spec.OpCreate || op.Kind == spec.OpStart)
 		break
 	}
 	return now, nil
@@ -81,7 +85,7 @@ func (s *Service) settle(ctx context.Context, m *member) {
 
 func (s *Service) write(ctx context.Context, m *member, now condition) error {
 	state, reason := now.state()
-	served := now.cluster.Served || now.serves()
+	served := now.served()
 	if c := now.cluster; c.State == state && c.Reason == reason && c.Served == served {
 		return nil
 	}
@@ -91,6 +95,9 @@ func (s *Service) write(ctx context.Context, m *member, now condition) error {
 	})
 	return err
 }
+
+// served says whether the cluster was ever whole.
+func (n *condition) served() bool { return n.cluster.Served || n.made || n.serves() }
 
 // serves says whether every broker that shall run was seen to serve.
 func (n *condition) serves() bool { return n.known && n.seen.Reachable && len(n.missing()) == 0 }
@@ -138,9 +145,9 @@ func (n *condition) state() (spec.State, string) {
 		return spec.Stopped, "It was stopped together with the service, and starts with it again."
 	case c.AllStopped():
 		return spec.Stopped, "A person stopped it."
-	case !c.Served && n.failed != nil:
+	case !c.Served && !n.made && n.failed != nil:
 		return spec.Failed, "It could not be created: " + sentence(n.failed.Error) + " Mend the cause and start it, or delete it."
-	case !c.Served && !n.serves():
+	case !n.served():
 		return spec.Failed, "It was never created whole: start it, or delete it."
 	case !n.known:
 		return c.State, c.Reason

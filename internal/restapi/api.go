@@ -37,6 +37,10 @@ type Changes interface {
 	PlanChange(ctx context.Context, cluster string, r controlplane.ChangeRequest) (spec.Plan, error)
 	Change(ctx context.Context, actor, cluster string, r controlplane.ChangeRequest) (*spec.Operation, error)
 	Cancel(ctx context.Context, actor, id string) error
+}
+
+// Exporter writes what a cluster needs to run without Weir.
+type Exporter interface {
 	Export(ctx context.Context, cluster, dir string) ([]string, error)
 }
 
@@ -70,6 +74,7 @@ type Service interface {
 	History
 	Insight
 	KafkaUsers
+	Exporter
 }
 
 // Options are what an API is made of.

@@ -52,7 +52,6 @@ func (a *api) routes() []route {
 		on("GET", "/clusters/{cluster}/connect", viewer, 200, "connect", "How programs reach the cluster", a.connect),
 		on("GET", "/clusters/{cluster}/ca.pem", viewer, 200, "caCertificate", "The certificate that the cluster's own are signed by", a.caPEM),
 		on("GET", "/clusters/{cluster}/brokers/{broker}/log", viewer, 200, "brokerLog", "The end of a broker's log", a.brokerLog),
-		on("POST", "/clusters/{cluster}/export", admin, 200, "exportCluster", "Write all that the cluster needs to run without Weir into a folder of the service's machine", a.export),
 		on("GET", "/clusters/{cluster}/panels", viewer, 200, "listPanels", "What is measured", a.panels),
 		on("GET", "/clusters/{cluster}/panels/{id}", viewer, 200, "getPanel", "Measurements of one panel", a.panel),
 
@@ -61,6 +60,7 @@ func (a *api) routes() []route {
 		on("POST", "/operations/{id}/cancel", operator, 202, "cancelOperation", "Ask an operation to end early", a.cancel),
 		on("GET", "/journal", viewer, 200, "listJournal", "What healing found and did, the newest first", a.journal),
 		on("GET", "/events", viewer, 200, "events", "Server-sent events: cluster, operation, journal, resync", a.events),
+		on("POST", "/clusters/{cluster}/export", admin, 200, "exportCluster", "Write all that the cluster needs to run without Weir into a folder of the service's machine", a.export),
 	}
 }
 
