@@ -42,7 +42,7 @@ func (s *Set) synonyms(name string) []Synonym {
 	if d != nil && len(d.Synonyms) > 0 {
 		names = d.Synonyms
 	}
-	hidden := d == nil || d.Sensitive()
+	hidden := s.hides(name)
 	var out []Synonym
 	for _, layer := range []struct {
 		source Source
@@ -96,14 +96,42 @@ func (s *Set) DescribeBroker(keys []string) []Entry {
 		out = append(out, Entry{Name: d.Name, Value: d.shown(v), Source: sourceOf(syns), ReadOnly: d.Update == ReadOnly,
 			Sensitive: d.Sensitive(), Synonyms: syns, Type: d.Type, Doc: d.Doc})
 	}
-	for _, name := range sortedKeys(s.extra) {
-		if wanted(keys, name) {
-			syns := s.synonyms(name)
-			out = append(out, Entry{Name: name, Source: sourceOf(syns), ReadOnly: true, Sensitive: true, Synonyms: syns})
+	for _, name := range s.undeclared() {
+		if !wanted(keys, name) {
+			continue
 		}
+		syns := s.synonyms(name)
+		e := Entry{Name: name, Source: sourceOf(syns), ReadOnly: true, Sensitive: s.hides(name), Synonyms: syns}
+		if base, _ := baseName(name); LookupBroker(base) != nil {
+			d := LookupBroker(base)
+			e.ReadOnly, e.Type, e.Doc = d.Update == ReadOnly, d.Type, d.Doc
+		}
+		if len(syns) > 0 {
+			e.Value = syns[0].Value
+		}
+		out = append(out, e)
 	}
 	slices.SortFunc(out, byName)
 	return out
+}
+
+// undeclared are the names that were given and are not in the table: of listeners, of plug-ins, of nobody.
+func (s *Set) undeclared() []string {
+	out := sortedKeys(s.extra)
+	for _, name := range sortedKeys(s.dynamicBroker) {
+		if _, too := s.extra[name]; !too && LookupBroker(name) == nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// hides tells whether the value of a setting is never shown: passwords, and what nobody has declared, since it may be
+// a secret of a plug-in.
+func (s *Set) hides(name string) bool {
+	base, _ := baseName(name)
+	d := LookupBroker(base)
+	return d == nil || d.Sensitive()
 }
 
 // shownValue is the effective value; broker.id and node.id show the id that the node has.

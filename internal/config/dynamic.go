@@ -8,6 +8,12 @@ import (
 
 var listenerPrefix = regexp.MustCompile(`^listener\.name\.[^.]*\.(.*)$`)
 
+// IsListenerKey tells whether a setting is one of a single listener.
+func IsListenerKey(name string) bool {
+	_, prefixed := baseName(name)
+	return prefixed
+}
+
 // listenerMechanismKeys may stand behind listener.name.<listener>.<mechanism>.
 var listenerMechanismKeys = []string{"sasl.jaas.config", "sasl.login.callback.handler.class", "sasl.login.class", "sasl.server.callback.handler.class", "connections.max.reauth.ms"}
 

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // gateRow is a setting without which the broker would be more open than its file asks for. As long as Weir does
 // not do what the setting says, a value other than the default stops the start: such a key is never accepted
@@ -13,12 +16,15 @@ type gateRow struct {
 
 // securityGate is the one place that says which settings stop the start.
 var securityGate = []gateRow{
-	{"ssl.", "TLS", "connections would be readable"},
-	{"sasl.", "SASL authentication", "everybody could connect"},
-	{"security.inter.broker.protocol", "TLS and SASL", "connections between brokers would be readable and open"},
+	{"ssl.engine.factory.class", "Java classes", "TLS would have other keys than those that the class gives"},
+	{"ssl.provider", "security providers", "the algorithms asked for would not be used"},
 	{"security.providers", "security providers", "the algorithms asked for would not be used"},
+	{"sasl.kerberos.", "Kerberos (GSSAPI)", "its users could not be told apart"},
+	{"sasl.login.class", "Java classes", "the login would be another one"},
+	{"sasl.login.callback.handler.class", "Java classes", "the login would be another one"},
+	{"sasl.client.callback.handler.class", "Java classes", "the login would be another one"},
+	{"sasl.oauthbearer.jwt.validator.class", "Java classes", "tokens would be judged by other rules"},
 	{"principal.builder.class", "Java classes", "principals would have other names than the rules expect"},
-	{"connections.max.reauth.ms", "SASL authentication", "sessions would never end"},
 	{"delegation.token.secret.key", "delegation tokens", "clients could not authenticate by token"},
 	{"client.quota.callback.class", "Java classes", "clients would have no quota"},
 	{"quota.producer.default", "client quotas", "clients would have no quota"},
@@ -39,8 +45,58 @@ func gated(name string) *gateRow {
 	return nil
 }
 
+// choice is a setting of which Weir has some values only; any other stops the start.
+type choice struct {
+	allowed []string
+	reason  string
+}
+
+const oauthHandlers = "org.apache.kafka.common.security.oauthbearer."
+
+var mechanismChoice = choice{[]string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"}, "Weir has the SASL mechanisms PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER"}
+
+var securityChoices = map[string]choice{
+	"sasl.enabled.mechanisms": mechanismChoice,
+	"sasl.server.callback.handler.class": {[]string{oauthHandlers + "OAuthBearerValidatorCallbackHandler", oauthHandlers + "secured.OAuthBearerValidatorCallbackHandler"},
+		"Weir runs no Java classes; the only one that it does the work of is " + oauthHandlers + "OAuthBearerValidatorCallbackHandler"},
+	"ssl.enabled.protocols": {[]string{"TLSv1.2", "TLSv1.3"}, "Weir speaks TLSv1.2 and TLSv1.3"},
+	"ssl.protocol":          {[]string{"TLS", "TLSv1.2", "TLSv1.3"}, "Weir speaks TLSv1.2 and TLSv1.3"},
+	"ssl.keystore.type":     storeTypes, "ssl.truststore.type": storeTypes,
+	"ssl.endpoint.identification.algorithm": {[]string{"https", ""}, "it is https or empty"},
+}
+
+var storeTypes = choice{[]string{"JKS", "PKCS12", "PEM"}, "Weir reads key and trust stores of type JKS, PKCS12 and PEM"}
+
+// checkChoice refuses a value that is not among those that Weir has, in the value itself or, if it is a list, in one
+// of its elements. What only repeats the default says nothing: whether it can be used is known where it is used.
+func checkChoice(name, raw string) error {
+	base, _ := baseName(name)
+	c, ok := securityChoices[base]
+	d := LookupBroker(base)
+	if !ok || d == nil {
+		return nil
+	}
+	v, err := d.Parse(raw)
+	if err != nil || v.Null || d.Text(v) == d.Text(d.defaultValue()) && !d.Null {
+		return nil // the parser has its own sentence
+	}
+	words := v.List
+	if d.Type != List {
+		words = []string{v.Str}
+	}
+	for _, w := range words {
+		if !slices.ContainsFunc(c.allowed, func(a string) bool { return strings.EqualFold(a, w) }) {
+			return &Error{Key: name, Value: w, Reason: c.reason}
+		}
+	}
+	return nil
+}
+
 // gateCheck refuses a setting that the gate stops, unless it only repeats the default.
 func gateCheck(name, raw string) error {
+	if err := checkChoice(name, raw); err != nil {
+		return err
+	}
 	r := gated(name)
 	if r == nil {
 		return nil
@@ -61,13 +117,4 @@ func gateCheck(name, raw string) error {
 	}
 	return &Error{Key: name, Value: value, Reason: "this version of Weir has no " + r.lacks + " and does not start without it, because " +
 		r.harmed + ". Remove the setting to start without"}
-}
-
-// gateListener refuses a listener whose protocol the gate stops.
-func gateListener(l Listener) error {
-	if l.Protocol == Plaintext {
-		return nil
-	}
-	return &Error{Key: "listener.security.protocol.map", Value: l.Name + ":" + l.Protocol,
-		Reason: "this version of Weir has listeners of protocol PLAINTEXT only, and does not open " + l.Name + " (" + l.Address() + ") unprotected"}
 }

@@ -8,12 +8,14 @@ import (
 // Every row of the gate must stop the start when its key is given, and no default may.
 func TestSecurityGate(t *testing.T) {
 	for _, line := range []string{
-		"ssl.keystore.location=/k", "ssl.client.auth=required",
-		"sasl.enabled.mechanisms=PLAIN", "sasl.jaas.config=secret required", "security.inter.broker.protocol=SSL", "security.providers=a.B",
-		"principal.builder.class=a.B", "connections.max.reauth.ms=1000", "delegation.token.secret.key=s3cret", "client.quota.callback.class=a.B",
+		"ssl.engine.factory.class=a.B", "ssl.provider=BC", "security.providers=a.B",
+		"sasl.kerberos.service.name=kafka", "sasl.login.class=a.B", "sasl.login.callback.handler.class=a.B", "sasl.client.callback.handler.class=a.B",
+		"sasl.oauthbearer.jwt.validator.class=a.B",
+		"principal.builder.class=a.B", "delegation.token.secret.key=s3cret", "client.quota.callback.class=a.B",
 		"quota.producer.default=1000", "quota.consumer.default=1000", "create.topic.policy.class.name=a.B", "alter.config.policy.class.name=a.B",
-		"listener.name.plaintext.ssl.keystore.location=/k", "listener.name.plaintext.plain.sasl.jaas.config=topsecret",
-		"listeners=SSL://:9092", "listeners=SASL_PLAINTEXT://:9092\nsecurity.inter.broker.protocol=SASL_PLAINTEXT",
+		"listener.name.plaintext.ssl.engine.factory.class=a.B", "listener.name.plaintext.sasl.kerberos.service.name=kafka",
+		"sasl.enabled.mechanisms=GSSAPI,PLAIN", "listener.name.plaintext.sasl.enabled.mechanisms=X", "ssl.enabled.protocols=TLSv1.2,TLSv1.1", "ssl.protocol=SSLv3",
+		"listener.name.plaintext.plain.sasl.server.callback.handler.class=a.B", "ssl.keystore.type=JCEKS", "ssl.truststore.type=BKS",
 	} {
 		_, _, err := tryLoad(t, line)
 		key, value, _ := strings.Cut(line, "=")
@@ -41,8 +43,8 @@ func TestSecurityGate(t *testing.T) {
 
 func TestGateHoldsForDynamicSettings(t *testing.T) {
 	s := mustLoad(t, combined)
-	err := s.ValidateBroker(map[string]string{"listener.name.plaintext.ssl.keystore.location": "/k"}, true)
-	if err == nil || !strings.Contains(err.Error(), "TLS") {
+	err := s.ValidateBroker(map[string]string{"listener.name.plaintext.ssl.engine.factory.class": "a.B"}, true)
+	if err == nil || !strings.Contains(err.Error(), "Java classes") {
 		t.Errorf("err = %v", err)
 	}
 }

@@ -50,6 +50,9 @@ func Load(props Properties, overrides []string) (*Set, []Notice, error) {
 	if l.set.node, err = l.set.deriveNode(); err != nil {
 		return nil, l.notices, err
 	}
+	for _, key := range l.set.strayListeners() {
+		l.note(key, "it has no effect: there is no such listener (the name stands in lower case)")
+	}
 	l.legacyNotice()
 	if len(l.idle) > 0 {
 		l.notices = append(l.notices, Notice{Info: true, Text: "settings of the file that have no effect in this version (docs/CONFIG.md says why): " + strings.Join(l.idle, ", ")})

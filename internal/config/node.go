@@ -122,9 +122,6 @@ func (s *Set) deriveListeners(n *Node) error {
 		return err
 	}
 	for i := range all {
-		if err := gateListener(all[i]); err != nil {
-			return err
-		}
 		all[i].Controller = slices.Contains(names, all[i].Name)
 	}
 	slices.SortStableFunc(all, func(a, b Listener) int { return boolOrder(a.Controller) - boolOrder(b.Controller) })

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,7 +61,18 @@ effect at the end, with the reason.
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", key, r.lacks, r.harmed)
 	}
-	b.WriteString("\nThe same holds for listeners whose protocol is not PLAINTEXT.\n\n")
+	b.WriteString("\nOf these settings Weir has some values only; any other stops the start:\n\n| setting | values |\n| --- | --- |\n")
+	for _, key := range slices.Sorted(maps.Keys(securityChoices)) {
+		var values []string
+		for _, v := range securityChoices[key].allowed {
+			if v == "" {
+				v = "(empty)"
+			}
+			values = append(values, v)
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", key, strings.Join(values, ", "))
+	}
+	b.WriteString("\n")
 	b.WriteString("## Settings of the broker\n\n`dynamic` says whether the setting can be changed while the broker runs (kafka-configs): for one broker, or cluster-wide.\n\n")
 	writeTable(&b, brokerTable, true)
 	b.WriteString("\n## Settings of topics\n\nThe default is that of the setting of the broker in the last column, if it is set there.\n\n")

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,6 +195,22 @@ func (b *Broker) validateBrokerSettings(name string, settings map[string]string)
 	}
 	if err := b.Config().ValidateBroker(settings, name != ""); err != nil {
 		return failure(wire.InvalidRequest, err.Error())
+	}
+	return b.checkSecurity(name, settings)
+}
+
+// checkSecurity tries the stores and JAAS lines that settings of listeners name.
+func (b *Broker) checkSecurity(name string, settings map[string]string) error {
+	if b.CheckSecurity == nil || !slices.ContainsFunc(slices.Collect(maps.Keys(settings)), config.IsListenerKey) {
+		return nil
+	}
+	cfg := b.Config()
+	next, _ := cfg.WithDynamic(cfg.DynamicDefault(), settings)
+	if name == "" {
+		next, _ = cfg.WithDynamic(settings, cfg.DynamicBroker())
+	}
+	if err := b.CheckSecurity(next); err != nil {
+		return failure(wire.InvalidRequest, "Validation of dynamic config update failed: "+err.Error())
 	}
 	return nil
 }

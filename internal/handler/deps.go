@@ -51,6 +51,8 @@ type Deps struct {
 	Controller  Controller
 	ProducerIDs ProducerIDs
 	Authorizer  authz.Authorizer
+	// CheckSecurity tells whether the listeners could do with settings that are to be; nil: they have none.
+	CheckSecurity func(*config.Set) error
 	// Features are the feature levels that this build supports.
 	Features []image.FeatureRange
 	// Group owns the goroutines of requests that wait.

@@ -72,6 +72,7 @@ func (n *Node) register() {
 	r.GaugeFunc(telemetry.BrokerState, func() float64 { return float64(n.state()) })
 	r.GaugeFunc(telemetry.Fact{Name: "weir_build_info", Kind: telemetry.Plain, Help: "1; the label says which build this is."},
 		func() float64 { return 1 }, "version", n.opts.Version, "go", runtime.Version())
+	n.registerSecurity(r)
 	n.registerDisks(r)
 	n.registerController(r)
 	n.registerRaft(r)

@@ -90,6 +90,7 @@ type Node struct {
 	assembled     atomic.Bool // every room is there
 	failed        chan error
 
+	security
 	flags
 }
 

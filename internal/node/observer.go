@@ -26,6 +26,9 @@ type observer struct {
 type listenerCount struct {
 	open            atomic.Int64
 	created, closed *telemetry.Counter
+	// auth counts by again (0 or 1) and outcome (0 failed, 1 succeeded).
+	auth    [2][2]*telemetry.Counter
+	expired *telemetry.Counter
 }
 
 func newObserver(reg *telemetry.Registry) *observer {
@@ -96,6 +99,21 @@ func (o *observer) ConnectionClosed(listener, _ string) {
 	l.closed.Inc()
 }
 
+// Authenticated implements server.Observer.
+func (o *observer) Authenticated(listener, _ string, ok, again bool) {
+	o.listener(listener).auth[index(again)][index(ok)].Inc()
+}
+
+// SessionExpired implements server.Observer.
+func (o *observer) SessionExpired(listener string) { o.listener(listener).expired.Inc() }
+
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func (o *observer) listener(name string) *listenerCount {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -104,6 +122,11 @@ func (o *observer) listener(name string) *listenerCount {
 		l = &listenerCount{}
 		labels := []string{"listener", name, "networkprocessor", "0"}
 		l.created, l.closed = o.reg.Counter(telemetry.ConnectionsCreated, labels...), o.reg.Counter(telemetry.ConnectionsClosed, labels...)
+		l.auth = [2][2]*telemetry.Counter{
+			{o.reg.Counter(telemetry.FailedAuth, labels...), o.reg.Counter(telemetry.SuccessfulAuth, labels...)},
+			{o.reg.Counter(telemetry.FailedReauth, labels...), o.reg.Counter(telemetry.SuccessfulReauth, labels...)},
+		}
+		l.expired = o.reg.Counter(telemetry.ExpiredConnections, labels...)
 		o.reg.GaugeFunc(telemetry.ConnectionCount, func() float64 { return float64(l.open.Load()) }, labels...)
 		o.listeners[name] = l
 	}

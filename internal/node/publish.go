@@ -16,6 +16,7 @@ import (
 func (n *Node) publish(img *image.Image, d *image.Delta) {
 	n.image.Store(img)
 	n.publishRights(d)
+	n.publishUsers(img, d)
 	n.publishConfigs(img, d)
 	elections := n.publishReplicas(img, d)
 	for _, e := range elections {

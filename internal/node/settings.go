@@ -20,12 +20,17 @@ func serverLimits(c *config.Set) server.Limits {
 		MaxConnections:      c.Int("max.connections"),
 		MaxConnectionsPerIP: c.Int("max.connections.per.ip"),
 		IdleTimeout:         c.Millis("connections.max.idle.ms"),
+		LoginBytes:          c.Int("sasl.server.max.receive.size"),
+		FailedLoginDelay:    c.Millis("connection.failed.authentication.delay.ms"),
 	}
 }
 
 // configChanged hands dynamic settings to the rooms that do not ask for them with each request.
 func (n *Node) configChanged(c *config.Set) {
 	n.server.SetLimits(serverLimits(c))
+	if err := n.channels.Change(c); err != nil {
+		n.logger.Warn("settings of listeners that changed cannot be used, the old ones stay", "err", err)
+	}
 	n.logs.SetMoveRate(float64(c.Long("replica.alter.log.dirs.io.max.bytes.per.second")))
 	n.logs.SetProducerExpirationMs(c.Long("producer.id.expiration.ms"))
 }

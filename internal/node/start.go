@@ -39,6 +39,9 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	if _, err := rand.Read(n.incarnation[:]); err != nil {
 		return nil, fmt.Errorf("make an incarnation id: %w", err)
 	}
+	if err := n.openSecurity(cfg); err != nil {
+		return nil, err
+	}
 	prepared, err := format.Prepare(n.opts.FS, cfg.Node(), time.Now(), n.logger)
 	if err != nil {
 		return nil, err
@@ -155,7 +158,7 @@ func (n *Node) listen() error {
 	}
 	n.handlers = handler.New(handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
-		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authorizer(), Features: image.SupportedFeatures(),
+		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authorizer(), CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
 	})
 	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: newObserver(n.opts.Metrics)}
@@ -166,7 +169,8 @@ func (n *Node) listen() error {
 		}
 		sc.Listeners = append(sc.Listeners, server.Listener{
 			Name: l.Name, SecurityProtocol: l.Protocol, Address: l.Address(), Routes: routes,
-			Privileged:      l.Controller || l.Name == cfg.Node().InterBroker,
+			Privileged: l.Controller || l.Name == cfg.Node().InterBroker,
+			Wrap:       n.channels.Wrap(l.Name), SASL: n.channels.SASL(l.Name),
 			SendBufferBytes: cfg.Int("socket.send.buffer.bytes"), ReceiveBufferBytes: cfg.Int("socket.receive.buffer.bytes"),
 		})
 	}
@@ -212,6 +216,7 @@ func (n *Node) join(ctx context.Context) error {
 		return err
 	}
 	n.uplink.Start(n.work)
+	n.watchSecurity()
 	if err := n.uplink.Unfence(ctx); err != nil {
 		return errors.Join(err, ctx.Err())
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -69,37 +70,70 @@ func (c *conn) serve(ctx context.Context) {
 	}
 	var err error
 	defer func() { c.end(err) }() // also on the way of a panic
-	if err = c.handshake(ctx); err == nil {
+	if err = c.open(ctx); err == nil {
 		err = c.readLoop()
 	}
 }
 
-// handshake runs the listener's Wrap within its time limit.
-func (c *conn) handshake(ctx context.Context) error {
+// open runs the listener's Wrap and login within their time limit.
+func (c *conn) open(ctx context.Context) error {
 	c.tune()
+	if !c.lis.secured() {
+		c.plain()
+		return nil
+	}
+	defer c.srv.table.opened(c)
+	end := time.Now().Add(c.srv.limits.Load().HandshakeTimeout)
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	if err := c.wrap(ctx, end); err != nil {
+		return err
+	}
+	return c.login(ctx, end)
+}
+
+func (l *listener) secured() bool { return l.Wrap != nil || l.SASL != nil }
+
+// wrap runs the listener's Wrap.
+func (c *conn) wrap(ctx context.Context, end time.Time) error {
 	if c.lis.Wrap == nil {
 		c.plain()
 		return nil
 	}
-	timeout := c.srv.limits.Load().HandshakeTimeout
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if err := c.nc.SetDeadline(time.Now().Add(timeout)); err != nil {
+	if err := c.nc.SetDeadline(end); err != nil {
 		return err
 	}
 	wrapped, principal, err := c.lis.Wrap(ctx, c.nc)
 	if err != nil {
-		return fmt.Errorf("handshake: %w", err)
+		select {
+		case <-c.srv.stopping:
+			return errStopping
+		default:
+		}
+		err = &handshakeError{err}
+	}
+	if o := c.srv.observer; o != nil && (c.lis.SASL == nil || err != nil) {
+		o.Authenticated(c.lis.Name, "", err == nil, false)
+	}
+	if err != nil {
+		return err
 	}
 	if err := wrapped.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
 	c.info.Principal = principal
 	c.mu.Lock()
-	c.nc = wrapped
+	c.nc, c.wrapped = wrapped, true
 	c.mu.Unlock()
 	return nil
 }
+
+// handshakeError is the end of a connection in its Wrap. A peer that only looked whether somebody is there, and said
+// nothing or left, is none.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return "handshake: " + e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
 
 func (c *conn) tune() {
 	t, ok := c.nc.(*net.TCPConn)
@@ -128,10 +162,49 @@ func (c *conn) plain() {
 func (c *conn) logClosed(err error) {
 	level, reason := closeReason(err)
 	if level >= slog.LevelInfo {
-		c.srv.log.Log(context.Background(), level, "connection closed", "listener", c.lis.Name, "peer", c.info.Remote,
-			"connection", c.info.ID, "reason", reason)
+		var failed *authError
+		var handshake *handshakeError
+		guarded := errors.As(err, &failed) || errors.As(err, &handshake)
+		if more, say := c.lis.failures.say(guarded, time.Now()); say {
+			args := []any{"listener", c.lis.Name, "peer", c.info.Remote, "connection", c.info.ID, "reason", reason}
+			if more > 0 {
+				args = append(args, "more_like_it", more)
+			}
+			c.srv.log.Log(context.Background(), level, "connection closed", args...)
+		}
 	}
 	if o := c.srv.observer; o != nil {
 		o.ConnectionClosed(c.lis.Name, reason)
 	}
+}
+
+// failures bounds the lines that peers who are not let in can write into the log.
+type failures struct {
+	mu     sync.Mutex
+	since  time.Time
+	lines  int
+	silent int
+}
+
+const (
+	failureLines  = 10
+	failureWindow = 10 * time.Second
+)
+
+// say decides whether a line is written, and how many were left out before it. Only lines about failures count.
+func (f *failures) say(counts bool, now time.Time) (more int, yes bool) {
+	if !counts {
+		return 0, true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.since) >= failureWindow {
+		f.since, f.lines = now, 0
+	}
+	if f.lines++; f.lines > failureLines {
+		f.silent++
+		return 0, false
+	}
+	more, f.silent = f.silent, 0
+	return more, true
 }

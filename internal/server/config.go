@@ -2,8 +2,8 @@
 // the answers in order. It holds the limits that keep a hostile or slow peer from costing more than its own
 // connection: frame sizes, a process-wide byte budget, time limits, numbers of connections.
 //
-// It does not know what a request means; wire decodes, handler answers. It knows nothing of TLS or SASL beyond the
-// function that wraps an accepted connection.
+// It does not know what a request means; wire decodes, handler answers. It carries the messages of SASL but judges
+// none of them (security/sasl does), and knows of TLS only the function that wraps an accepted connection.
 package server
 
 import (
@@ -12,6 +12,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/weir-stream/weir/internal/security/sasl"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -45,6 +46,9 @@ type Listener struct {
 	// the peer is. It runs on the connection's goroutine; the context ends when the handshake takes too long.
 	// Without it the connection is served as it is, for User:ANONYMOUS.
 	Wrap func(context.Context, net.Conn) (conn net.Conn, principal string, err error)
+	// SASL, if not nil, makes every peer show who it is before its first request. It returns the mechanisms of the
+	// moment.
+	SASL func() *sasl.Authenticator
 }
 
 // Limits bound what peers can make the server spend. Zero values mean the defaults in brackets.
@@ -63,8 +67,15 @@ type Limits struct {
 	FrameTimeout time.Duration
 	// SendTimeout is how long a peer may take none of an answer's bytes [60 s].
 	SendTimeout time.Duration
-	// HandshakeTimeout bounds Wrap [30 s].
+	// HandshakeTimeout bounds Wrap and the login after it [30 s].
 	HandshakeTimeout time.Duration
+	// MaxHandshakes bounds the connections that are in Wrap or in their login [1000]. When there are as many, one that
+	// takes longer than others has to go.
+	MaxHandshakes int
+	// LoginBytes is sasl.server.max.receive.size: the longest request before authentication [512 KiB].
+	LoginBytes int
+	// FailedLoginDelay is connection.failed.authentication.delay.ms; 0: none.
+	FailedLoginDelay time.Duration
 	// MemoryBytes bounds the frames of all connections together [256 MiB]; beyond it connections wait.
 	MemoryBytes int64
 	// DecodeBytes bounds what decoding one request may allocate [64 MiB].
@@ -84,6 +95,8 @@ func (l Limits) withDefaults() Limits {
 	set(&l.FrameTimeout, 30*time.Second)
 	set(&l.SendTimeout, time.Minute)
 	set(&l.HandshakeTimeout, 30*time.Second)
+	set(&l.MaxHandshakes, 1000)
+	set(&l.LoginBytes, 512<<10)
 	set(&l.MemoryBytes, 256<<20)
 	set(&l.DecodeBytes, wire.DefaultMaxDecode)
 	set(&l.PipelineRequests, 32)
@@ -114,6 +127,11 @@ type Observer interface {
 	// ConnectionOpened and ConnectionClosed come in pairs; the reason is empty when the peer closed.
 	ConnectionOpened(listener string)
 	ConnectionClosed(listener, reason string)
+	// Authenticated is called when a peer has shown who it is, or has failed to: by TLS (mechanism empty) or by SASL.
+	// again says that it was in before.
+	Authenticated(listener, mechanism string, ok, again bool)
+	// SessionExpired is called when a peer is closed because it did not show again who it is.
+	SessionExpired(listener string)
 }
 
 // Timing is one request's account, split as Kafka's request metrics are.

@@ -30,13 +30,18 @@ type conn struct {
 	info wire.ConnInfo
 	done chan struct{}
 
+	began      time.Time    // when it was accepted
 	lastActive atomic.Int64 // unix nanoseconds of the last byte received or sent
 
 	in  reader
 	out sender
 
+	session *session // nil on a listener without SASL
+	sock    net.Conn // the bare connection under nc
+
 	mu       sync.Mutex
 	nc       net.Conn
+	wrapped  bool                   // nc is not sock
 	queue    [pipelineMax]*exchange // requests not answered yet, in order, from head on
 	head, n  int
 	bytes    int64 // of their frames
@@ -59,7 +64,7 @@ type conn struct {
 }
 
 func newConn(s *Server, l *listener, nc net.Conn) *conn {
-	c := &conn{srv: s, lis: l, nc: nc, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	c := &conn{srv: s, lis: l, nc: nc, sock: nc, began: time.Now(), done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	c.info = wire.ConnInfo{
 		Listener:         l.Name,
 		SecurityProtocol: l.SecurityProtocol,
@@ -86,10 +91,9 @@ func (c *conn) fail(err error) {
 		c.reason = err
 	}
 	c.dead = true
-	nc := c.nc
 	c.signal()
 	c.mu.Unlock()
-	_ = nc.Close() // it is given up; there is nothing to do about an error
+	_ = c.sock.Close() // it is given up, without the farewell of TLS, which could wait
 }
 
 // interrupt ends the reader's wait for bytes; it then sees that the server stops.
@@ -271,12 +275,20 @@ func closeReason(err error) (slog.Level, string) {
 		return slog.LevelDebug, ""
 	case errors.Is(err, errStopping):
 		return slog.LevelDebug, err.Error()
+	case quietly(err):
+		return slog.LevelDebug, err.Error()
 	case errors.As(err, &fault):
 		return slog.LevelWarn, err.Error()
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return slog.LevelInfo, "the peer was too slow"
 	}
 	return slog.LevelInfo, err.Error()
+}
+
+// quietly reports a handshake that did not begin: a peer that only asked whether the port is open.
+func quietly(err error) bool {
+	var h *handshakeError
+	return errors.As(err, &h) && errors.Is(h.err, io.EOF)
 }
 
 // exchange is one request on its way to its answer. It is pooled; the handler holds it until it replies.

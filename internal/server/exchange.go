@@ -20,6 +20,13 @@ const (
 // connection.
 func (c *conn) request(frame *bufpool.Buf, r *route) error {
 	now := time.Now()
+	if c.session != nil && !c.session.takes(r.Key, now) {
+		if err := c.session.expired(r, now); err != nil {
+			c.srv.budget.give(int64(frame.Cap()))
+			frame.Release()
+			return err
+		}
+	}
 	e := newExchange()
 	e.c, e.route, e.frame, e.size = c, r, frame, len(frame.B)
 	e.charged, e.waited = int64(frame.Cap()), c.waited
@@ -41,12 +48,18 @@ func (c *conn) request(frame *bufpool.Buf, r *route) error {
 	c.handling = true
 	c.current = e
 	c.mu.Unlock()
-	if unsupported != nil {
+	switch {
+	case unsupported != nil:
 		e.reply(&e.req, unsupported)
-	} else {
+	case c.session != nil && c.session.takes(r.Key, now):
+		err = c.session.answerAgain(c.srv.group.Context(), e)
+	default:
 		r.Handle(&e.req)
 	}
-	return c.handled(e, r)
+	if herr := c.handled(e, r); herr != nil {
+		return herr
+	}
+	return err
 }
 
 // handled ends the time of a handler on the reader and sends what is ready to be sent. When a whole request of the
@@ -138,11 +151,16 @@ func (c *conn) clientID(id []byte) string {
 func (c *conn) note(e *exchange) {
 	switch b := e.req.Body.(type) {
 	case *kmsg.ApiVersionsRequest:
-		if c.info.ClientSoftwareName == "" && e.req.Version >= 3 {
-			c.info.ClientSoftwareName, c.info.ClientSoftwareVersion = b.ClientSoftwareName, b.ClientSoftwareVersion
-		}
+		c.noteSoftware(&e.req)
 	case *kmsg.FetchRequest:
 		e.timing.Follower = b.ReplicaID >= 0 || b.ReplicaState.ID >= 0
+	}
+}
+
+// noteSoftware keeps what the connection's first ApiVersions request says of the client.
+func (c *conn) noteSoftware(q *wire.Request) {
+	if b, ok := q.Body.(*kmsg.ApiVersionsRequest); ok && c.info.ClientSoftwareName == "" && q.Version >= 3 {
+		c.info.ClientSoftwareName, c.info.ClientSoftwareVersion = b.ClientSoftwareName, b.ClientSoftwareVersion
 	}
 }
 

@@ -23,6 +23,7 @@ type Server struct {
 	group    *lifecycle.Group
 	budget   budget
 	reads    chan struct{} // slots for reads of files that may wait for a disk
+	logins   chan struct{} // slots for large requests of peers that are not authenticated
 	stall    time.Duration // a frame may stop arriving for so long when others wait for memory
 
 	listeners []*listener
@@ -37,8 +38,9 @@ type Server struct {
 
 type listener struct {
 	Listener
-	routes []*route // by key
-	ln     net.Listener
+	routes   []*route // by key
+	ln       net.Listener
+	failures failures
 }
 
 // route is a wire.Route with what is known of it in advance.
@@ -48,6 +50,8 @@ type route struct {
 	aliases  bool         // decoded requests alias the frame
 	hint     atomic.Int32 // size of recent answers
 }
+
+func (r *route) name() string { return wire.APIName(r.Key) }
 
 const stallTime = 5 * time.Second
 
@@ -60,6 +64,7 @@ func New(cfg Config) (*Server, error) {
 		log:      cfg.Logger,
 		observer: cfg.Observer,
 		reads:    make(chan struct{}, fileReads),
+		logins:   make(chan struct{}, largeLogins),
 		stall:    stallTime,
 		stopping: make(chan struct{}),
 		killed:   make(chan struct{}),

@@ -369,6 +369,8 @@ type recorder struct {
 	answers int
 	opened  int
 	closed  int
+	auth    []string
+	expired int
 }
 
 func (r *recorder) Request(t *Timing) {
@@ -395,6 +397,18 @@ func (r *recorder) ConnectionClosed(string, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closed++
+}
+
+func (r *recorder) Authenticated(_, mechanism string, ok, again bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.auth = append(r.auth, fmt.Sprintf("%s %v %v", mechanism, ok, again))
+}
+
+func (r *recorder) SessionExpired(string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.expired++
 }
 
 func TestObserverHearsTheParts(t *testing.T) {

@@ -3,16 +3,19 @@ package server
 import (
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // connTable holds all connections and counts them by address. Acceptors wait on it when there are too many.
 type connTable struct {
-	mu     sync.Mutex
-	cond   *sync.Cond
-	conns  map[*conn]struct{}
-	perIP  map[netip.Addr]int
-	by     map[*listener]int
-	nobody chan struct{} // closed when the table is empty, made by empty
+	mu    sync.Mutex
+	cond  *sync.Cond
+	conns map[*conn]struct{}
+	perIP map[netip.Addr]int
+	by    map[*listener]int
+	// opening are the connections in their handshake or login.
+	opening map[*conn]struct{}
+	nobody  chan struct{} // closed when the table is empty, made by empty
 }
 
 func (t *connTable) init() {
@@ -20,6 +23,7 @@ func (t *connTable) init() {
 	t.conns = map[*conn]struct{}{}
 	t.perIP = map[netip.Addr]int{}
 	t.by = map[*listener]int{}
+	t.opening = map[*conn]struct{}{}
 }
 
 func (t *connTable) wake() {
@@ -48,6 +52,10 @@ func (t *connTable) waitRoom(s *Server, l *listener) bool {
 			return false
 		default:
 		}
+		if l.secured() && !t.roomToOpen(s) {
+			t.cond.Wait()
+			continue
+		}
 		if l.MaxConnections <= 0 || t.by[l] < l.MaxConnections {
 			if len(t.conns) < s.limits.Load().MaxConnections {
 				return true
@@ -60,6 +68,41 @@ func (t *connTable) waitRoom(s *Server, l *listener) bool {
 			}
 		}
 		t.cond.Wait()
+	}
+}
+
+// handshakeGrace is how long a handshake is safe from those that come after it.
+const handshakeGrace = time.Second
+
+// roomToOpen reports whether another handshake may begin. When there are too many the oldest has to go, or, if all are
+// young, the acceptor waits for it to grow old or to end.
+func (t *connTable) roomToOpen(s *Server) bool {
+	if len(t.opening) < s.limits.Load().MaxHandshakes {
+		return true
+	}
+	var oldest *conn
+	for c := range t.opening {
+		if oldest == nil || c.began.Before(oldest.began) {
+			oldest = c
+		}
+	}
+	age := time.Since(oldest.began)
+	if age < handshakeGrace {
+		time.AfterFunc(handshakeGrace-age, t.wake)
+		return false
+	}
+	delete(t.opening, oldest)
+	oldest.shut("it did not finish its handshake while others wait for its place")
+	return true
+}
+
+// opened takes a connection off those in their handshake.
+func (t *connTable) opened(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.opening[c]; ok {
+		delete(t.opening, c)
+		t.cond.Broadcast()
 	}
 }
 
@@ -88,6 +131,9 @@ func (t *connTable) add(c *conn, limits *Limits) (allowed int, ok bool) {
 	t.perIP[ip]++
 	t.by[c.lis]++
 	t.conns[c] = struct{}{}
+	if c.lis.secured() {
+		t.opening[c] = struct{}{}
+	}
 	return allowed, true
 }
 
@@ -96,6 +142,7 @@ func (t *connTable) remove(c *conn) {
 	defer t.mu.Unlock()
 	ip := c.info.Remote.Addr()
 	delete(t.conns, c)
+	delete(t.opening, c)
 	t.by[c.lis]--
 	if t.perIP[ip]--; t.perIP[ip] == 0 {
 		delete(t.perIP, ip)

@@ -235,8 +235,31 @@ func (s *sender) dropChunk() {
 	s.chunk = nil
 }
 
+// wrappedChunk is how much is handed to TLS at a time: its deadline holds for the whole, and cannot be moved once it
+// has passed.
+const wrappedChunk = 64 << 10
+
+// writeWrapped sends p through TLS.
+func (s *sender) writeWrapped(p []byte) error {
+	for len(p) > 0 {
+		s.moved = time.Now()
+		if err := s.c.nc.SetWriteDeadline(s.moved.Add(s.c.srv.limits.Load().SendTimeout)); err != nil {
+			return err
+		}
+		n, err := s.c.nc.Write(p[:min(len(p), wrappedChunk)])
+		if err != nil {
+			return s.explain(err)
+		}
+		p = p[n:]
+	}
+	return nil
+}
+
 // write sends p; more says that further bytes of the same answer follow at once.
 func (s *sender) write(p []byte, more bool) error {
+	if s.c.wrapped {
+		return s.writeWrapped(p)
+	}
 	if err := s.limitSend(); err != nil {
 		return err
 	}

@@ -59,6 +59,11 @@ var (
 	ConnectionsClosed  = attribute("kafka.server", "socket-server-metrics", "connection-close-total", "Connections closed.")
 	ConnectionRate     = attribute("kafka.server", "socket-server-metrics", "connection-creation-rate", "Connections accepted a second.")
 	FailedAuth         = attribute("kafka.server", "socket-server-metrics", "failed-authentication-total", "Connections that failed to authenticate.")
+	SuccessfulAuth     = attribute("kafka.server", "socket-server-metrics", "successful-authentication-total", "Connections that authenticated by TLS or SASL.")
+	FailedReauth       = attribute("kafka.server", "socket-server-metrics", "failed-reauthentication-total", "Connections that failed to authenticate again.")
+	SuccessfulReauth   = attribute("kafka.server", "socket-server-metrics", "successful-reauthentication-total", "Connections that authenticated again.")
+	ExpiredConnections = attribute("kafka.server", "socket-server-metrics", "expired-connections-killed-total", "Connections closed since their session was over.")
+	CertificateDays    = plain("weir_listener_certificate_expiry_days", "Days until the certificate of a listener ends.")
 )
 
 // What the controller says of the cluster (kafka.controller:type=KafkaController).

@@ -23,7 +23,7 @@ type floor struct {
 var floors = []floor{
 	{0, "nothing of Kafka", []string{"invariant", "vfs", "lifecycle", "bufpool", "delayed", "timeline", "telemetry"}},
 	{1, "formats only", []string{"wire", "record", "metarecord", "coordrecord"}},
-	{2, "who may do what, and settings", []string{"security", "config", "quota", "clientmetrics"}},
+	{2, "who may do what, and settings", []string{"security", "config", "security/channel", "quota", "clientmetrics"}},
 	{3, "one replica's files and the way to other nodes; no cluster", []string{"log", "tiered", "peer"}},
 	{4, "the cluster's state", []string{"image", "quorum", "controller", "uplink"}},
 	{5, "replication", []string{"partition", "replica"}},

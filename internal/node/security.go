@@ -1,0 +1,69 @@
+package node
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/security/channel"
+	"github.com/weir-stream/weir/internal/security/sasl"
+	"github.com/weir-stream/weir/internal/telemetry"
+)
+
+// security is the part of a node that protects its listeners.
+type security struct {
+	channels *channel.Listeners
+	// patterns has, by mechanism, a credential that shows a stranger what one looks like; see sasl.NewScram.
+	patterns [3]atomic.Pointer[sasl.Credential]
+}
+
+// openSecurity reads what the listeners need. Nothing is written before it has worked.
+func (n *Node) openSecurity(cfg *config.Set) (err error) {
+	n.channels, err = channel.New(cfg, n.scramUser, n.room("security"))
+	return err
+}
+
+// scramUser finds a user in the metadata.
+func (n *Node) scramUser(mechanism, user string) (sasl.Credential, bool) {
+	number := sasl.ScramNumbers[mechanism]
+	if c := n.image.Load().Scram(user, number); c != nil {
+		return credentialOf(c), true
+	}
+	if p := n.patterns[number].Load(); p != nil {
+		return *p, false
+	}
+	return sasl.Credential{}, false
+}
+
+func credentialOf(c *image.ScramCredential) sasl.Credential {
+	return sasl.Credential{Salt: c.Salt, StoredKey: c.StoredKey, ServerKey: c.ServerKey, Iterations: int(c.Iterations)}
+}
+
+// publishUsers keeps a pattern of each mechanism's credentials.
+func (n *Node) publishUsers(img *image.Image, d *image.Delta) {
+	if len(d.Scram) == 0 {
+		return
+	}
+	for k := range d.Scram {
+		if c := img.Scram(k.User, k.Mechanism); c != nil && int(k.Mechanism) < len(n.patterns) && k.Mechanism > 0 {
+			p := credentialOf(c)
+			n.patterns[k.Mechanism].Store(&p)
+		}
+	}
+}
+
+// registerSecurity declares when certificates end.
+func (n *Node) registerSecurity(r *telemetry.Registry) {
+	for listener := range n.channels.Expiry() {
+		r.GaugeFunc(telemetry.CertificateDays, func() float64 {
+			return time.Until(n.channels.Expiry()[listener]).Hours() / 24
+		}, "listener", listener)
+	}
+}
+
+// watchSecurity follows the files of certificates.
+func (n *Node) watchSecurity() {
+	n.work.Go("certificates", func(ctx context.Context) { n.channels.Run(ctx) })
+}

@@ -1,0 +1,228 @@
+package tlsconf
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-stream/weir/internal/lifecycle"
+)
+
+// Server is the TLS side of a listener. Connections that are open keep what they were made with. Safe for concurrent
+// use.
+type Server struct {
+	current atomic.Pointer[material]
+	config  *tls.Config
+
+	mu lifecycle.IOLock // one change at a time, since files are read under it; a handshake takes none
+}
+
+// material is what was made of one set of settings and files.
+type material struct {
+	settings Settings
+	config   *tls.Config
+	leaf     *x509.Certificate
+	stamps   []stamp
+}
+
+// stamp is how a file looked when it was read.
+type stamp struct {
+	path string
+	size int64
+	at   time.Time
+}
+
+func stampOf(path string) (stamp, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{path: path}, false
+	}
+	return stamp{path: path, size: info.Size(), at: info.ModTime()}, true
+}
+
+// NewServer reads the stores of s.
+func NewServer(s Settings) (*Server, error) {
+	m, err := load(s)
+	if err != nil {
+		return nil, err
+	}
+	srv := &Server{mu: lifecycle.NewIOLock()}
+	srv.current.Store(m)
+	srv.config = &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return srv.current.Load().config, nil
+		},
+	}
+	return srv, nil
+}
+
+// Config is what tls.Server takes; it follows every change.
+func (s *Server) Config() *tls.Config { return s.config }
+
+// NotAfter is when the certificate ends.
+func (s *Server) NotAfter() time.Time { return s.current.Load().leaf.NotAfter }
+
+// Check reads the stores of next and tells whether Change would take them; it changes nothing.
+func (s *Server) Check(next Settings) error {
+	_, err := s.replacement(next)
+	return err
+}
+
+// Change takes new settings for connections to come. On an error the old ones stay.
+func (s *Server) Change(next Settings) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, err := s.replacement(next)
+	if err == nil {
+		s.current.Store(m)
+	}
+	return err
+}
+
+// Refresh reads the files again if one of them has changed since they were read, and tells whether new ones are in
+// use. A file that is being written may be caught half: the old certificate stays and the next call tries again.
+func (s *Server) Refresh() (changed bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.current.Load()
+	same := !slices.ContainsFunc(now.stamps, func(old stamp) bool {
+		is, ok := stampOf(old.path)
+		return ok && is != old
+	})
+	if same {
+		return false, nil
+	}
+	m, err := s.replacement(now.settings)
+	if err != nil {
+		return false, err
+	}
+	s.current.Store(m)
+	return true, nil
+}
+
+func (s *Server) replacement(next Settings) (*material, error) {
+	m, err := load(next)
+	if err != nil {
+		return nil, err
+	}
+	return m, compatible(s.current.Load().leaf, m.leaf, &next)
+}
+
+// compatible holds Kafka's rule that a certificate is replaced by one for the same name.
+func compatible(old, next *x509.Certificate, s *Settings) error {
+	if was, is := DistinguishedName(old.RawSubject), DistinguishedName(next.RawSubject); was != is && !s.AllowDNChanges {
+		return fmt.Errorf("Keystore DistinguishedName does not match: existing={DN=%s}, new={DN=%s}", was, is)
+	}
+	if s.AllowSANChanges {
+		return nil
+	}
+	have := names(next)
+	for _, n := range names(old) {
+		if !slices.Contains(have, n) {
+			return fmt.Errorf("Keystore SubjectAltNames do not match: existing=%v, new=%v", names(old), have)
+		}
+	}
+	return nil
+}
+
+func names(c *x509.Certificate) []string {
+	out := slices.Concat(c.DNSNames, c.EmailAddresses)
+	for _, ip := range c.IPAddresses {
+		out = append(out, ip.String())
+	}
+	for _, u := range c.URIs {
+		out = append(out, u.String())
+	}
+	return out
+}
+
+// load makes the material of a server.
+func load(s Settings) (*material, error) {
+	m := &material{settings: s}
+	for _, path := range []string{s.Keystore.Location, s.Truststore.Location} {
+		if path != "" {
+			at, _ := stampOf(path) // before it is read, so that a change in between is seen
+			m.stamps = append(m.stamps, at)
+		}
+	}
+	c, err := s.base()
+	if err != nil {
+		return nil, err
+	}
+	if c.ClientAuth, err = s.clientAuth(); err != nil {
+		return nil, err
+	}
+	cert, err := s.Keystore.keyPair(s.KeyPassword)
+	switch {
+	case err != nil:
+		return nil, err
+	case cert == nil:
+		return nil, errors.New("a TLS listener needs a certificate, but neither ssl.keystore.location nor ssl.keystore.key is given")
+	}
+	anchors, err := s.Truststore.anchors()
+	if err != nil {
+		return nil, err
+	}
+	if anchors != nil {
+		c.ClientCAs = pool(anchors)
+	}
+	c.Certificates = []tls.Certificate{*cert}
+	m.config, m.leaf = c, cert.Leaf
+	return m, nil
+}
+
+func pool(certs []*x509.Certificate) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, c := range certs {
+		p.AddCert(c)
+	}
+	return p
+}
+
+// Client makes the configuration of a client: whom it trusts and, if a key store is given, who it is. The caller
+// sets ServerName.
+func Client(s Settings) (*tls.Config, error) {
+	c, err := s.base()
+	if err != nil {
+		return nil, err
+	}
+	cert, err := s.Keystore.keyPair(s.KeyPassword)
+	if err != nil {
+		return nil, err
+	}
+	if cert != nil {
+		c.Certificates = []tls.Certificate{*cert}
+	}
+	anchors, err := s.Truststore.anchors()
+	if err != nil {
+		return nil, err
+	}
+	if anchors != nil {
+		c.RootCAs = pool(anchors)
+	}
+	if !s.VerifyName {
+		// The chain is verified all the same, only the name is not.
+		c.InsecureSkipVerify = true
+		roots := c.RootCAs
+		c.VerifyConnection = func(cs tls.ConnectionState) error { return verifyChain(cs, roots) }
+	}
+	return c, nil
+}
+
+func verifyChain(cs tls.ConnectionState, roots *x509.CertPool) error {
+	if len(cs.PeerCertificates) == 0 {
+		return errors.New("the server sent no certificate")
+	}
+	between := x509.NewCertPool()
+	for _, c := range cs.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	_, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between})
+	return err
+}
