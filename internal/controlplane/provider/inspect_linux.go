@@ -40,7 +40,9 @@ func inspect(pid int) (process, error) {
 	if err != nil {
 		return process{}, err
 	}
-	if f[0] == "Z" || f[0] == "X" {
+	// The first thread of a process may be a zombie while the others still end,
+	// and hold its ports and locks.
+	if threads, err := strconv.Atoi(f[17]); f[0] == "X" || f[0] == "Z" && (err != nil || threads <= 1) {
 		return process{}, fmt.Errorf("process %d has ended", pid)
 	}
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

@@ -222,3 +222,42 @@ func TestCancelWhileMoving(t *testing.T) {
 		t.Error(ops, err)
 	}
 }
+
+// TestAwaitWantsTheNewProcess: a broker that was killed is still shown as
+// registered and unfenced for a while; it serves when its new process answers,
+// seen twice. One whose process ends does not keep anybody waiting.
+func TestAwaitWantsTheNewProcess(t *testing.T) {
+	serving := spec.BrokerObservation{ID: 2, ProcessAlive: true, Registered: true}
+	silent := serving
+	silent.UnresponsiveSince = time.Unix(1, 0)
+	fenced := serving
+	fenced.Fenced = true
+	dead := spec.BrokerObservation{ID: 2, Registered: true}
+	for name, tc := range map[string]struct {
+		seen  []spec.BrokerObservation
+		looks int
+		says  string
+	}{
+		"silent first": {[]spec.BrokerObservation{silent, silent, serving, serving}, 4, ""},
+		"fenced after": {[]spec.BrokerObservation{serving, fenced, serving, serving}, 4, ""},
+		"ends":         {[]spec.BrokerObservation{serving, dead, dead, serving}, 3, "process of broker 2 has ended"},
+	} {
+		looks := 0
+		x := &execution{Runner: &Runner{Kafka: lookAt(func() spec.BrokerObservation { looks++; return tc.seen[min(looks, len(tc.seen))-1] }),
+			Wait: func(context.Context, time.Duration) error { return nil }}, cluster: &spec.Cluster{}}
+		err := awaitBrokers(t.Context(), x, spec.StepArgs{Brokers: []int32{2}})
+		if looks != tc.looks || (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %d looks, %v", name, looks, err)
+		}
+	}
+}
+
+// lookAt is a cluster that is only looked at.
+type lookAt func() spec.BrokerObservation
+
+func (l lookAt) Observe(context.Context, spec.Cluster) (spec.Observation, error) {
+	return spec.Observation{Reachable: true, Brokers: []spec.BrokerObservation{l()}}, nil
+}
+func (lookAt) Reassign(context.Context, spec.Cluster, []spec.Move, int64) error { return nil }
+func (lookAt) ElectLeaders(context.Context, spec.Cluster) error                 { return nil }
+func (lookAt) Unregister(context.Context, spec.Cluster, int32) error            { return nil }

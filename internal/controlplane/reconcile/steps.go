@@ -163,17 +163,26 @@ func ended(o spec.Observation, brokers []int32, again map[int32]bool) error {
 }
 
 func awaitBrokers(ctx context.Context, x *execution, a spec.StepArgs) error {
-	gone := map[int32]bool{}
+	gone, served := map[int32]bool{}, false
 	return x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
 		if err := ended(o, a.Brokers, gone); err != nil {
 			return 0, "", err
 		}
 		var missing []int32
 		for _, id := range a.Brokers {
-			if b, ok := o.Broker(id); !ok || !o.Reachable || !b.ProcessAlive || !b.Registered || b.Fenced {
+			// One that answers on its port has registered anew; before, the
+			// cluster still shows the process that was there before it.
+			if b, ok := o.Broker(id); !ok || !o.Reachable || !b.ProcessAlive || !b.UnresponsiveSince.IsZero() || !b.Registered || b.Fenced {
 				missing = append(missing, id)
 			}
 		}
+		// Ports and metadata are looked at side by side: only the second look's
+		// metadata is later than an answer.
+		if len(missing) == 0 && !served {
+			served = true
+			return 1, "seen once", nil
+		}
+		served = served && len(missing) == 0
 		return int64(len(missing)), fmt.Sprintf("not serving: brokers %v (%s)", missing, o.Why), nil
 	})
 }

@@ -1,0 +1,160 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-stream/weir/internal/admin"
+)
+
+// loadTopic is what the load writes to, in loadPartitions partitions.
+const (
+	loadTopic      = "load"
+	loadPartitions = 6
+)
+
+// load writes numbered records through a default client for as long as the
+// scenes go on, and knows which were acknowledged.
+type load struct {
+	client *kgo.Client
+	stop   context.CancelFunc
+	done   sync.WaitGroup
+	sent   atomic.Uint64
+	acked  atomic.Uint64
+	bytes  atomic.Int64
+	mu     sync.Mutex
+	failed []string
+	have   map[uint64]bool // acknowledged, not yet looked for
+}
+
+// loadValue is the size of a record's value.
+const loadValue = 1000
+
+// startLoad begins to write about perSecond records a second.
+func startLoad(t *testing.T, access admin.Access, perSecond int) *load {
+	t.Helper()
+	opts, err := access.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl, err := kgo.NewClient(append(opts, kgo.DefaultProduceTopic(loadTopic))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	l := &load{client: cl, stop: stop, have: map[uint64]bool{}}
+	l.done.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			for range max(1, perSecond/50) {
+				l.send()
+			}
+		}
+	})
+	t.Cleanup(func() { stop(); l.done.Wait(); cl.Close() })
+	return l
+}
+
+func (l *load) send() {
+	n := l.sent.Add(1)
+	value := make([]byte, loadValue)
+	binary.BigEndian.PutUint64(value, n)
+	// The record's own context has no end: a default client tries until it is told not to.
+	l.client.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
+		if err != nil {
+			l.mu.Lock()
+			l.failed = append(l.failed, fmt.Sprintf("record %d: %v", n, err))
+			l.mu.Unlock()
+			return
+		}
+		l.acked.Add(1)
+		l.bytes.Add(loadValue)
+		l.mu.Lock()
+		l.have[n] = true
+		l.mu.Unlock()
+	})
+}
+
+// end stops the load, waits for the last acknowledgement, and reads everything:
+// no send failed, and every acknowledged record is there.
+func (l *load) end(ctx context.Context, t *testing.T, access admin.Access) {
+	t.Helper()
+	l.stop()
+	l.done.Wait()
+	if err := l.client.Flush(ctx); err != nil {
+		t.Fatalf("sends that never ended: %v", err)
+	}
+	l.mu.Lock()
+	failed, acked := l.failed, len(l.have)
+	l.mu.Unlock()
+	if len(failed) > 0 {
+		t.Errorf("%d sends failed, the first: %s", len(failed), failed[0])
+	}
+	if uint64(acked) != l.sent.Load() || acked == 0 {
+		t.Errorf("%d records sent, %d acknowledged", l.sent.Load(), acked)
+	}
+	l.read(ctx, t, access)
+	t.Logf("load: %d records sent, %d acknowledged, %d failed", l.sent.Load(), acked, len(failed))
+}
+
+// read looks for every acknowledged record.
+func (l *load) read(ctx context.Context, t *testing.T, access admin.Access) {
+	t.Helper()
+	opts, err := access.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl, err := kgo.NewClient(append(opts, kgo.ConsumeTopics(loadTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	seen := map[uint64]bool{}
+	twice := 0
+	for len(l.have) > 0 {
+		fetches := cl.PollFetches(ctx)
+		if ctx.Err() != nil {
+			t.Errorf("%d acknowledged records are lost", len(l.have))
+			return
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			n := binary.BigEndian.Uint64(r.Value)
+			if seen[n] {
+				twice++
+			}
+			seen[n] = true
+			delete(l.have, n)
+		})
+	}
+	if twice > 0 {
+		t.Errorf("%d records are there twice", twice)
+	}
+}
+
+// progress waits until the load gets acknowledgements again: whoever waits for
+// it knows that the cluster serves.
+func (h *house) progress(l *load) {
+	h.t.Helper()
+	from := l.acked.Load()
+	h.await(func() error {
+		if l.acked.Load() < from+20 {
+			return fmt.Errorf("no acknowledgements: %d of %d", l.acked.Load(), l.sent.Load())
+		}
+		return nil
+	})
+}
