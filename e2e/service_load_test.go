@@ -33,6 +33,7 @@ type load struct {
 	bytes  atomic.Int64
 	mu     sync.Mutex
 	failed []string
+	over   atomic.Bool
 	have   map[uint64]bool // acknowledged, not yet looked for
 }
 
@@ -95,6 +96,7 @@ func (l *load) send() {
 func (l *load) end(ctx context.Context, t *testing.T, access admin.Access) {
 	t.Helper()
 	l.stop()
+	l.over.Store(true)
 	l.done.Wait()
 	if err := l.client.Flush(ctx); err != nil {
 		t.Fatalf("sends that never ended: %v", err)

@@ -106,6 +106,9 @@ func (h *house) play(engine string) {
 			return
 		}
 	}
+	if !l.over.Load() { // the scene that ends it was left out
+		l.end(h.ctx, h.t, h.access())
+	}
 	h.change(controlplane.ChangeRequest{Kind: spec.OpDelete})
 	if left, err := os.ReadDir(filepath.Join(h.dir, "clusters")); err != nil || len(left) > 0 {
 		h.t.Errorf("a deleted cluster leaves %v %v", left, err)
@@ -246,9 +249,20 @@ func (h *house) freezeOne(l *load) {
 
 // killTwo: healing holds still and says so; a person starts the cluster.
 func (h *house) killTwo(l *load) {
+	// While nobody looks, so that both are found dead at once.
+	h.closeService()
 	began := time.Now()
 	h.signal(1, syscall.SIGKILL)
 	h.signal(2, syscall.SIGKILL)
+	h.await(func() error {
+		for _, id := range []int32{1, 2} {
+			if _, err := provider.NewLocal().Find(h.layout().PID(id)); !errors.Is(err, provider.ErrNotRunning) {
+				return fmt.Errorf("broker %d lives: %v", id, err)
+			}
+		}
+		return nil
+	})
+	h.open()
 	h.await(func() error {
 		if v := h.view(); v.Mend == nil || v.Mend.Kind != spec.OpStart || !strings.Contains(v.Health, "holds still") {
 			return errors.New(v.Health)

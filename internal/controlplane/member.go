@@ -218,10 +218,26 @@ func (s *Service) watch(ctx context.Context, m *member) {
 		if gone {
 			return
 		}
-		// An observation of a large cluster costs something: at most a tenth
-		// of the time is spent on it.
-		s.pause(ctx, m, c, max(s.o.HealEvery, 9*took))
+		s.pause(ctx, m, c, s.interval(m, took))
 	}
+}
+
+// calm is how many times as long as an observation the pause after it is, and
+// most how many intervals, when all is well: a large cluster is looked at less
+// often. When something is wrong, every look counts.
+const (
+	calm = 9
+	most = 10
+)
+
+func (s *Service) interval(m *member, took time.Duration) time.Duration {
+	last, _ := m.last()
+	for _, b := range last.Brokers {
+		if !last.Reachable || !b.ProcessAlive || !b.DataDirPresent || !b.UnresponsiveSince.IsZero() || b.Fenced {
+			return s.o.HealEvery
+		}
+	}
+	return max(s.o.HealEvery, min(calm*took, most*s.o.HealEvery))
 }
 
 // pollProcesses is how often processes are looked at between observations.

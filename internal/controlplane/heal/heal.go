@@ -9,6 +9,7 @@ package heal
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/weir-stream/weir/internal/controlplane/plan"
@@ -99,11 +100,11 @@ func Decide(h History, policy Policy, now time.Time) []Anomaly {
 		return nil
 	}
 	found := h.ill(policy, now)
-	if bear := Bearable(&h.Cluster); len(found) > bear {
+	if bear := Bearable(&h.Cluster); len(found) > 0 && len(found)+len(h.mending(found)) > bear {
 		if h.open(0, Brake) {
 			return nil
 		}
-		return []Anomaly{brake(found, bear)}
+		return []Anomaly{brake(append(found, h.mending(found)...), bear)}
 	}
 	var out []Anomaly
 	for _, a := range found {
@@ -123,7 +124,7 @@ func Decide(h History, policy Policy, now time.Time) []Anomaly {
 func Over(h History, act Act, policy Policy, now time.Time) bool {
 	found := h.ill(policy, now)
 	if act.Choice == Brake {
-		return len(found) <= Bearable(&h.Cluster)
+		return len(found)+len(h.mending(found)) <= Bearable(&h.Cluster)
 	}
 	for _, a := range found {
 		if a.Broker == act.Broker {
@@ -151,6 +152,8 @@ func (h *History) ill(policy Policy, now time.Time) []Anomaly {
 		case !seen.DataDirPresent && h.goneTwice(b.ID):
 			a.Kind = LostData
 			a.Evidence = []string{"its data directory or the meta.properties in it is gone, seen twice in a row"}
+		case !seen.DataDirPresent:
+			continue // the next look tells; a restart would be in vain
 		case !seen.ProcessAlive:
 			a.Kind = Dead
 			a.Evidence = []string{fmt.Sprintf("it has no process (last one: %d)", h.lastPID(b.ID))}
@@ -163,6 +166,25 @@ func (h *History) ill(policy Policy, now time.Time) []Anomaly {
 			a.Evidence = []string{fmt.Sprintf("process %d lives, and makes no progress since %s (%s)", seen.PID, since.Format(time.RFC3339), stuckWhy(&seen))}
 		}
 		out = append(out, a)
+	}
+	return out
+}
+
+// mending finds the brokers that healing works on and that do not serve yet:
+// they count as failing when others fail, but need nothing more themselves.
+func (h *History) mending(found []Anomaly) (out []Anomaly) {
+	last := &h.Seen[len(h.Seen)-1]
+	for _, b := range h.Cluster.Brokers {
+		seen, ok := last.Broker(b.ID)
+		if !ok || b.Stopped || h.busy(b.ID) || slices.ContainsFunc(found, func(a Anomaly) bool { return a.Broker == b.ID }) {
+			continue
+		}
+		for _, a := range h.Acts {
+			if a.Broker == b.ID && a.Choice != GiveUp && a.EndedAt.IsZero() && (!seen.ProcessAlive || stuck(last, &seen)) {
+				out = append(out, Anomaly{Broker: b.ID, Evidence: []string{fmt.Sprintf("being mended (%s), and not back yet", a.Choice)}})
+				break
+			}
+		}
 	}
 	return out
 }

@@ -83,6 +83,7 @@ func TestDecide(t *testing.T) {
 		"given up already":     {seen: []spec.Observation{seen(50, dead(2))}, acts: append(acts(Replace, 30), Act{Broker: 2, Choice: GiveUp, At: t0})},
 		"lost once seen":       {seen: []spec.Observation{seen(40, nil), seen(50, lost)}},
 		"lost":                 {seen: []spec.Observation{seen(40, lost), seen(50, lost)}, want: "lost-data-directory replace"},
+		"lost and dead, once":  {seen: []spec.Observation{seen(40, nil), seen(50, func(o *spec.Observation) { lost(o); dead(2)(o) })}},
 		"lost, the only copy":  {seen: []spec.Observation{seen(40, onlyCopy), seen(50, onlyCopy)}, want: "lost-data-directory give-up"},
 		"frozen":               {seen: []spec.Observation{seen(35, frozen(2)), seen(55, frozen(2))}, want: "frozen-broker kill-and-restart"},
 		"frozen, too short":    {seen: []spec.Observation{seen(45, frozen(2)), seen(55, frozen(2))}},
@@ -91,6 +92,8 @@ func TestDecide(t *testing.T) {
 		"frozen, young":        {seen: []spec.Observation{seen(35, young), seen(55, young)}},
 		"fenced":               {seen: []spec.Observation{seen(35, fenced), seen(55, fenced)}, want: "frozen-broker kill-and-restart"},
 		"two at once":          {seen: []spec.Observation{seen(50, dead(2, 3))}, want: "mass-failure brake"},
+		"dead, other mended":   {seen: []spec.Observation{seen(50, func(o *spec.Observation) { dead(3)(o); fenced(o) })}, acts: []Act{{Broker: 2, Choice: Restart, At: t0}}, want: "mass-failure brake"},
+		"dead, other is back":  {seen: []spec.Observation{seen(50, dead(3))}, acts: []Act{{Broker: 2, Choice: Restart, At: t0}}, want: "dead-broker restart"},
 		"two, braked":          {seen: []spec.Observation{seen(50, dead(2, 3))}, acts: []Act{{Choice: Brake, At: t0}}},
 		"two, one by a person": {seen: []spec.Observation{seen(50, dead(2, 3))}, busy: []int32{3}, want: "dead-broker restart"},
 	} {

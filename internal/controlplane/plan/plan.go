@@ -251,7 +251,7 @@ func Resume(c spec.Cluster) spec.Plan {
 	}
 	pl := spec.Plan{
 		Summary:          fmt.Sprintf("Start %s of %s again", names(ids), c.Name),
-		Steps:            startAll(&wanted),
+		Steps:            append([]spec.PlannedStep{step(spec.StepDeclareStarted, spec.StepArgs{Brokers: ids}, "Note that %s shall run", names(ids))}, startAll(&wanted)...),
 		EstimatedSeconds: 2*len(ids) + RatesFor(c.Engine).StartSeconds,
 		Undo:             "Stop the cluster.",
 	}
