@@ -285,7 +285,7 @@ func (f *fetch) answer(resp *wire.FetchResponse) {
 		}
 		resp.SessionID = f.session.id
 	case f.r.Version >= 7 && f.req.SessionEpoch == initialSessionEpoch && len(f.items) > 0:
-		if s := f.b.sessions.create(f.items, f.usesIDs); s != nil {
+		if s := f.b.sessions.create(f.items, f.usesIDs, f.follower); s != nil {
 			s.mu.Lock()
 			s.note(resp)
 			s.mu.Unlock()

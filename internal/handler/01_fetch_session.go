@@ -48,6 +48,7 @@ type cachedFetch struct {
 type fetchSession struct {
 	id       int32
 	usesIDs  bool
+	follower bool // a replica's: it makes room for itself among consumers' sessions
 	created  time.Time
 	lastUsed time.Time // guarded by the cache
 	size     int       // guarded by the cache
@@ -131,7 +132,7 @@ func nextSessionEpoch(e int32) int32 {
 
 // fetchSessions is the bounded cache of a broker's sessions (max.incremental.fetch.session.cache.slots). When it
 // is full a new session takes the place of one that was unused for evictAfter, or of a smaller one that has
-// lived that long, else the client simply gets no session.
+// lived that long, or, if it is a follower's, of any consumer's; else the client simply gets no session.
 type fetchSessions struct {
 	slots      int
 	evictAfter time.Duration
@@ -178,11 +179,11 @@ func (c *fetchSessions) removeLocked(id int32) {
 }
 
 // create makes a session for the partitions of a full fetch, or returns nil if there is no room for it.
-func (c *fetchSessions) create(items []fetchItem, usesIDs bool) *fetchSession {
+func (c *fetchSessions) create(items []fetchItem, usesIDs, follower bool) *fetchSession {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	if len(c.byID) >= c.slots && !c.evictLocked(len(items), now) {
+	if len(c.byID) >= c.slots && !c.evictLocked(len(items), follower, now) {
 		return nil
 	}
 	id := rand.Int32N(1<<31-1) + 1
@@ -190,7 +191,7 @@ func (c *fetchSessions) create(items []fetchItem, usesIDs bool) *fetchSession {
 		id = rand.Int32N(1<<31-1) + 1
 	}
 	s := &fetchSession{
-		id: id, usesIDs: usesIDs, created: now, lastUsed: now, epoch: firstSessionEpoch,
+		id: id, usesIDs: usesIDs, follower: follower, created: now, lastUsed: now, epoch: firstSessionEpoch,
 		partitions: make(map[fetchKey]*cachedFetch, len(items)), order: list.New(),
 	}
 	s.update(items, nil)
@@ -202,19 +203,24 @@ func (c *fetchSessions) create(items []fetchItem, usesIDs bool) *fetchSession {
 
 // evictLocked makes room for a session of the given size and reports whether it could. It looks at every session,
 // which happens only while the cache is full.
-func (c *fetchSessions) evictLocked(size int, now time.Time) bool {
-	var stale, smallest *fetchSession
+func (c *fetchSessions) evictLocked(size int, follower bool, now time.Time) bool {
+	var stale, smallest, consumer *fetchSession
 	for _, s := range c.byID {
+		if !s.follower && (consumer == nil || s.lastUsed.Before(consumer.lastUsed)) {
+			consumer = s
+		}
 		if now.Sub(s.lastUsed) > c.evictAfter && (stale == nil || s.lastUsed.Before(stale.lastUsed)) {
 			stale = s
 		}
-		if now.Sub(s.created) > c.evictAfter && (smallest == nil || s.size < smallest.size) {
+		if s.follower == follower && now.Sub(s.created) > c.evictAfter && (smallest == nil || s.size < smallest.size) {
 			smallest = s
 		}
 	}
 	switch {
 	case stale != nil:
 		c.removeLocked(stale.id)
+	case follower && consumer != nil:
+		c.removeLocked(consumer.id)
 	case smallest != nil && size > smallest.size:
 		c.removeLocked(smallest.id)
 	default:

@@ -26,7 +26,7 @@ func namesOf(items []fetchItem) []string {
 
 func TestSessionUpdateAndForget(t *testing.T) {
 	c := newFetchSessions(10, time.Now)
-	s := c.create(itemsOf("a", "b", "c"), false)
+	s := c.create(itemsOf("a", "b", "c"), false, false)
 	changed := itemsOf("b")
 	changed[0].fetchOffset = 7
 	s.update(append(changed, itemsOf("d")...), []fetchKey{{name: "a"}, {name: "unknown"}})
@@ -40,7 +40,7 @@ func TestSessionUpdateAndForget(t *testing.T) {
 
 func TestSessionTellsOnlyNews(t *testing.T) {
 	c := newFetchSessions(10, time.Now)
-	s := c.create(itemsOf("a"), false)
+	s := c.create(itemsOf("a"), false, false)
 	cached := s.partitions[fetchKey{name: "a"}]
 	quiet := wire.FetchPartition{HighWatermark: 5, LogStartOffset: 0, PreferredReadReplica: -1}
 	if !cached.record(&quiet, false) {
@@ -64,24 +64,24 @@ func TestSessionTellsOnlyNews(t *testing.T) {
 func TestSessionCacheEviction(t *testing.T) {
 	now := time.Unix(0, 0)
 	c := newFetchSessions(2, func() time.Time { return now })
-	small, big := c.create(itemsOf("a"), false), c.create(itemsOf("a", "b", "c"), false)
-	if c.create(itemsOf("a", "b"), false) != nil {
+	small, big := c.create(itemsOf("a"), false, false), c.create(itemsOf("a", "b", "c"), false, false)
+	if c.create(itemsOf("a", "b"), false, false) != nil {
 		t.Fatal("a fresh session must not be evicted")
 	}
 	now = now.Add(3 * time.Minute)
 	c.touch(small, 1)
 	c.touch(big, 3)
-	if c.create(itemsOf("a"), false) != nil {
+	if c.create(itemsOf("a"), false, false) != nil {
 		t.Fatal("a session that is no larger must not evict")
 	}
-	two := c.create(itemsOf("a", "b"), false)
+	two := c.create(itemsOf("a", "b"), false, false)
 	if two == nil || c.get(small.id) != nil || c.get(big.id) == nil {
 		t.Fatal("the larger session takes the place of the smallest")
 	}
 	now = now.Add(90 * time.Second)
 	c.touch(two, 2)
 	now = now.Add(90 * time.Second)
-	if c.create(itemsOf("x"), false) == nil || c.get(big.id) != nil {
+	if c.create(itemsOf("x"), false, false) == nil || c.get(big.id) != nil {
 		t.Fatal("a session unused for two minutes gives way")
 	}
 	if n, parts, evicted := c.stats(); n != 2 || parts != 3 || evicted != 2 {
@@ -94,5 +94,28 @@ func TestNextSessionEpoch(t *testing.T) {
 		if got := nextSessionEpoch(in); got != want {
 			t.Errorf("after %d: %d, want %d", in, got, want)
 		}
+	}
+}
+
+// A follower without a session would name all of its partitions in every fetch: consumers make room for it, followers do
+// not for consumers, nor for each other.
+func TestFollowersSessionTakesTheOldestConsumers(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := newFetchSessions(2, func() time.Time { return now })
+	first := c.create(itemsOf("a"), true, false)
+	now = now.Add(time.Second)
+	second := c.create(itemsOf("a", "b"), true, false)
+	if f := c.create(itemsOf("a"), true, true); f == nil || c.get(first.id) != nil || c.get(second.id) == nil {
+		t.Error("the follower did not take the place of the session that was unused for longest")
+	}
+	if c.create(itemsOf("a"), true, true) == nil || c.get(second.id) != nil {
+		t.Error("a second follower did not take the place of the last consumer")
+	}
+	if c.create(itemsOf("a", "b", "c"), true, true) != nil || c.create(itemsOf("a", "b", "c"), true, false) != nil {
+		t.Error("a follower lost its session")
+	}
+	now = now.Add(time.Minute * 3)
+	if c.create(itemsOf("a"), true, false) == nil {
+		t.Error("a session that nobody uses stays for ever")
 	}
 }

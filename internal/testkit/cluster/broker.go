@@ -40,6 +40,8 @@ type Broker struct {
 	// Rack is where it is; Fsync gives it weir.durability=fsync. Both are taken at its start.
 	Rack  string
 	Fsync bool
+	// Root, if set, is a directory of the operating system that holds the broker's; there are no power cuts then.
+	Root string
 
 	fs      *vfs.Mem
 	badDir  atomic.Pointer[string] // a directory whose writes fail
@@ -63,15 +65,24 @@ type running struct {
 	conns          sync.Map // to other brokers
 }
 
-var dirs = []string{"/a", "/b"}
+// dirs are the log directories.
+func (b *Broker) dirs() []string { return []string{b.Root + "/a", b.Root + "/b"} }
+
+func (b *Broker) files() vfs.FS {
+	if b.Root != "" {
+		return vfs.OS()
+	}
+	return vfs.Inject(b.fs, b.fault)
+}
 
 // format makes the log directories.
 func (b *Broker) format() {
-	for i, d := range dirs {
-		b.must(b.fs.MkdirAll(d))
-		b.must(log.WriteMetaProperties(b.fs, d, log.MetaProperties{ClusterID: clusterID, NodeID: b.ID, DirectoryID: [16]byte{byte(b.ID), 0xd0, byte(i)}}, time.Now()))
+	fs := b.files()
+	for i, d := range b.dirs() {
+		b.must(fs.MkdirAll(d))
+		b.must(log.WriteMetaProperties(fs, d, log.MetaProperties{ClusterID: clusterID, NodeID: b.ID, DirectoryID: [16]byte{byte(b.ID), 0xd0, byte(i)}}, time.Now()))
 	}
-	b.must(b.fs.SyncDir("/"))
+	b.must(fs.SyncDir(b.Root + "/"))
 }
 
 func (b *Broker) must(err error) {
@@ -132,7 +143,7 @@ func (b *Broker) openLogs() {
 	var err error
 	r := b.running
 	r.Logs, err = log.OpenManager(log.ManagerConfig{
-		FS: vfs.Inject(b.fs, b.fault), Dirs: dirs, NodeID: b.ID, ClusterID: clusterID, Logger: b.c.Logger, Durability: durability, TopicConfig: b.topicLogConfig,
+		FS: b.files(), Dirs: b.dirs(), NodeID: b.ID, ClusterID: clusterID, Logger: b.c.Logger, Durability: durability, TopicConfig: b.topicLogConfig,
 		OnFlushed:             func(l *log.Log) { r.Replicas.OnFlushed(l) },
 		OnDirFailure:          func(d log.DirState, _ error) { b.dirFailed(r, d) },
 		OnSwapped:             func(_, now *log.Log) { r.Replicas.LogMoved(now.TopicPartition()) },

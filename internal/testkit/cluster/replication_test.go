@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -333,4 +334,50 @@ func TestThrottledReplicaWaits(t *testing.T) {
 			c.UntilInSync("slow")
 		})
 	}
+}
+
+// Replicas move between the directories of their brokers while they are written to: what leads goes on to lead, what
+// follows to follow.
+func TestReplicasMoveBetweenDirectories(t *testing.T) {
+	c := New(t, 3)
+	c.CreateTopic("t", 2, 3, "min.insync.replicas", "2")
+	c.UntilInSync("t")
+	load := StartLoad(t, "t", 2, []*kgo.Client{c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))})
+	for range 2 {
+		before := load.Acked()
+		c.Eventually("records are acknowledged", func() bool { return load.Acked() > before+100 })
+		for _, b := range c.Brokers {
+			for i := range int32(2) {
+				r, _, _ := b.Replicas.Find("t", wire.TopicID{}, i, false)
+				old := r.Log()
+				var to [16]byte
+				for _, d := range b.Logs.Dirs() {
+					if d.ID != old.Dir().ID {
+						to = d.ID
+					}
+				}
+				if err := b.Logs.MoveTo(log.TopicPartition{Topic: "t", Partition: i}, to); err != nil {
+					t.Fatal(err)
+				}
+				c.Eventually("the replica has moved", func() bool { l := r.Log(); return l != nil && l != old && l.Dir().ID == to })
+			}
+		}
+	}
+	before := load.Acked()
+	c.Eventually("records are acknowledged after it", func() bool { return load.Acked() > before+100 })
+	c.UntilInSync("t")
+	load.Finish()
+	c.Eventually("all replicas are as long", func() bool {
+		for i := range int32(2) {
+			for _, b := range c.Brokers[1:] {
+				if b.highWatermark("t", i) != c.Brokers[0].highWatermark("t", i) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	ctx, cancel := context.WithTimeout(c.Context(), 20*time.Second)
+	defer cancel()
+	load.Check(ctx, c.Client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())))
 }
