@@ -32,7 +32,7 @@ var floors = []floor{
 	{8, "the order of start and stop", []string{"node/format", "node"}},
 	{9, "clients of any Kafka", []string{"kafkadist", "admin",
 		"controlplane/spec", "controlplane/store", "controlplane/people", "controlplane/certs", "controlplane/plan", "controlplane/engine", "controlplane/provider",
-		"controlplane/observe", "controlplane/heal", "controlplane/reconcile", "metricstore", "controlplane", "schemaregistry", "connect", "restapi", "dashboard"}},
+		"controlplane/observe", "controlplane/heal", "controlplane/reconcile", "metricstore", "controlplane", "controlplane/watch", "schemaregistry", "connect", "restapi", "dashboard"}},
 	{10, "flags and output", []string{"cli", "cmd"}},
 }
 

@@ -84,5 +84,18 @@ func usage(pid int) (Usage, error) {
 			return Usage{}, fmt.Errorf("/proc/%d/stat: %w", pid, err)
 		}
 	}
-	return Usage{CPU: time.Duration(user+system) * time.Second / ticksPerSecond, RSSBytes: pages * int64(os.Getpagesize())}, nil
+	return Usage{CPU: time.Duration(user+system) * time.Second / ticksPerSecond, RSSBytes: pages * int64(os.Getpagesize()), OpenFiles: openFiles(pid)}, nil
+}
+
+func openFiles(pid int) int {
+	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return -1
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return -1
+	}
+	return len(names)
 }

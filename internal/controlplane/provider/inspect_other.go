@@ -66,5 +66,5 @@ func usage(pid int) (Usage, error) {
 		}
 		cpu = cpu*60 + n
 	}
-	return Usage{CPU: time.Duration(cpu * float64(time.Second)), RSSBytes: kib << 10}, nil
+	return Usage{CPU: time.Duration(cpu * float64(time.Second)), RSSBytes: kib << 10, OpenFiles: -1}, nil
 }

@@ -44,6 +44,8 @@ type Running struct {
 type Usage struct {
 	CPU      time.Duration // user and system, since its start
 	RSSBytes int64
+	// OpenFiles is -1 where the system does not say.
+	OpenFiles int
 }
 
 // ErrNotRunning is wrapped when there is no process to act on.
