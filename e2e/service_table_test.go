@@ -88,7 +88,9 @@ func (h *house) play(engine string) {
 		Settings: map[string]string{"log.segment.bytes": "67108864", "replica.lag.time.max.ms": "10000"}})
 	h.figure("three secured brokers answer", time.Since(began))
 	cl := h.admin()
-	h.await(func() error { return cl.CreateTopic(h.ctx, loadTopic, loadPartitions, 3, nil) })
+	if err := cl.CreateTopic(h.ctx, loadTopic, loadPartitions, 3, nil); err != nil {
+		h.t.Fatal(err)
+	}
 	bytes := int64(24 << 20)
 	if full() {
 		bytes = 1100 << 20
@@ -109,7 +111,15 @@ func (h *house) play(engine string) {
 	if !l.over.Load() { // the scene that ends it was left out
 		l.end(h.ctx, h.t, h.access())
 	}
+	v := h.view()
 	h.change(controlplane.ChangeRequest{Kind: spec.OpDelete})
+	if v.Observation != nil {
+		for _, b := range v.Observation.Brokers {
+			if b.ProcessAlive && alive(b.PID) {
+				h.t.Errorf("process %d of broker %d of a deleted cluster lives", b.PID, b.ID)
+			}
+		}
+	}
 	if left, err := os.ReadDir(filepath.Join(h.dir, "clusters")); err != nil || len(left) > 0 {
 		h.t.Errorf("a deleted cluster leaves %v %v", left, err)
 	}

@@ -156,7 +156,10 @@ func (h *History) ill(policy Policy, now time.Time) []Anomaly {
 			continue // the next look tells; a restart would be in vain
 		case !seen.ProcessAlive:
 			a.Kind = Dead
-			a.Evidence = []string{fmt.Sprintf("it has no process (last one: %d)", h.lastPID(b.ID))}
+			a.Evidence = []string{"it has no process"}
+			if pid := h.lastPID(b.ID); pid != 0 { // else nobody looked while it lived
+				a.Evidence[0] += fmt.Sprintf(" (last one: %d)", pid)
+			}
 		default:
 			since := h.stuckSince(b.ID)
 			if since.IsZero() || now.Sub(since) < policy.FrozenAfter || now.Sub(seen.StartedAt) < policy.StartGrace {
