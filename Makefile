@@ -5,10 +5,10 @@ GO ?= go
 export GOFLAGS ?= -buildvcs=false -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build web cross up down logs test race fuzz conform bench lint check clean
+.PHONY: help build web cross up down logs broker broker-down broker-logs test race fuzz conform bench lint check clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 13
 
 build: web ## bin/weir, the one binary
 	@mkdir -p bin
@@ -23,13 +23,22 @@ cross: web ## bin/weir-OS-ARCH for linux and darwin, amd64 and arm64
 	  CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -ldflags "-s -w -X github.com/weir-stream/weir/internal/cli.version=$(VERSION)" -o bin/weir-$$os-$$arch ./cmd/weir; \
 	done; done
 
-up: build ## start a broker in the background and wait until it answers
+up: build ## start the service, the first time with a cluster, and say where all is
+	@bin/weir up $(ARGS)
+
+down: ## stop the service and all that it runs; the data stays
+	@[ ! -x bin/weir ] || bin/weir down $(ARGS)
+
+logs: ## follow the service's log
+	@bin/weir logs -f $(ARGS)
+
+broker: build ## one broker in the background without the service, its data in ./data
 	@scripts/up.sh up
 
-down: ## stop what up started
+broker-down: ## stop that broker
 	@scripts/up.sh down
 
-logs: ## follow its log
+broker-logs: ## follow its log
 	@scripts/up.sh logs
 
 test: ## unit tests under the race detector: no root, no JVM

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# up.sh up|down|logs   one broker in the background on 127.0.0.1, for make up.
+# up.sh up|down|logs   one broker in the background on 127.0.0.1, for make broker.
 # Data, log, port and process id live under WEIR_DATA (default ./data). Only
 # the process named in its pid file, and only if it is a weir, is ever stopped.
 set -euo pipefail
@@ -42,7 +42,7 @@ Weir is running: 127.0.0.1:$1 (process $2)
   bin/weir kafka-console-producer --bootstrap-server 127.0.0.1:$1 --topic hello
   bin/weir kafka-console-consumer --bootstrap-server 127.0.0.1:$1 --topic hello --from-beginning
 
-make logs follows its log, make down stops it.
+make broker-logs follows its log, make broker-down stops it.
 TEXT
 }
 

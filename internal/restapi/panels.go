@@ -2,6 +2,8 @@ package restapi
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -71,5 +73,9 @@ func (a *api) panel(ctx context.Context, in *struct {
 	}
 	to := time.Now()
 	span := time.Duration(in.Seconds) * time.Second
-	return body(a.Panels.Panel(ctx, c.ID, in.ID, to.Add(-span), to, max(5*time.Second, span/maxPoints)))
+	data, err := a.Panels.Panel(ctx, c.ID, in.ID, to.Add(-span), to, max(5*time.Second, span/maxPoints))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, huma.Error404NotFound("there is no panel " + in.ID + "; the list of panels has all")
+	}
+	return body(data, err)
 }
