@@ -110,8 +110,16 @@ func (s *Session) NewConn() *kwire.Conn {
 	return c
 }
 
-func (s *Session) dial() *kwire.Conn {
-	c, err := kwire.Dial(s.addr)
+// ConnFrom is a further connection from another address of this machine.
+func (s *Session) ConnFrom(local string) *kwire.Conn {
+	c := s.dialled(kwire.DialFrom(local, s.addr))
+	s.others = append(s.others, c)
+	return c
+}
+
+func (s *Session) dial() *kwire.Conn { return s.dialled(kwire.Dial(s.addr)) }
+
+func (s *Session) dialled(c *kwire.Conn, err error) *kwire.Conn {
 	if err != nil {
 		panic(endOfScenario{"the broker does not accept connections: " + errorText(err)})
 	}

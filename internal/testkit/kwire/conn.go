@@ -35,7 +35,16 @@ func Dial(addr string) (*Conn, error) { return DialAs(addr, "kwire") }
 
 // DialAs connects with a client id.
 func DialAs(addr, clientID string) (*Conn, error) {
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	return dial(net.Dialer{Timeout: 5 * time.Second}, addr, clientID)
+}
+
+// DialFrom connects from an address of this machine, such as 127.0.0.2, with the client id "kwire".
+func DialFrom(local, addr string) (*Conn, error) {
+	return dial(net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}, addr, "kwire")
+}
+
+func dial(d net.Dialer, addr, clientID string) (*Conn, error) {
+	c, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
