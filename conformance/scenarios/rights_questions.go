@@ -45,7 +45,8 @@ func recordQuestions(s *script.Session, ask func(string, int16, kmsg.Request), t
 	ask("fetch by id"+at, -1, fetchReq(t, 0))
 	replica := fetchReq(t, 0)
 	replica.ReplicaID, replica.ReplicaState.ID = 1, 1
-	ask("fetch as a replica"+at, 12, replica)
+	replica.ReplicaState.Epoch = -1
+	ask("fetch as a replica"+at, -1, replica)
 	idempotent := batch.Producer(4711, 0, 0)
 	ask("produce idempotent"+at, 9, produceReq(t, 1, idempotent.Encode()))
 	list := listReq(t.name, 0, -1, -1)
@@ -133,7 +134,7 @@ func clusterQuestions(ask func(string, int16, kmsg.Request)) {
 	ask("leave", -1, &kmsg.LeaveGroupRequest{Group: "rights-g", Members: []kmsg.LeaveGroupRequestMember{{MemberID: "m"}}})
 	ask("describe groups", -1, &kmsg.DescribeGroupsRequest{Groups: []string{"rights-g"}, IncludeAuthorizedOperations: true})
 	ask("list groups", -1, kmsg.NewPtrListGroupsRequest())
-	ask("delete a group", -1, &kmsg.DeleteGroupsRequest{Groups: []string{"rights-missing"}})
+	ask("delete a group", 2, &kmsg.DeleteGroupsRequest{Groups: []string{"rights-missing"}})
 	init := kmsg.NewPtrInitProducerIDRequest()
 	init.TransactionTimeoutMillis = 1000
 	ask("producer id", -1, init)

@@ -30,10 +30,8 @@ func (b *Broker) handleFetch(r *wire.Request) {
 	}
 	f := &fetch{b: b, r: r, req: req, usesIDs: r.Version >= 13, by: by, follower: by.Follower >= 0}
 	if f.follower && !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
-		f.fail(wire.ClusterAuthorizationFailed)
-		return
-	}
-	if code := f.openSession(); code != wire.None {
+		f.impostor, f.full, f.items = true, true, f.requested()
+	} else if code := f.openSession(); code != wire.None {
 		f.fail(code)
 		return
 	}
@@ -48,8 +46,8 @@ type fetch struct {
 	req     *kmsg.FetchRequest
 	usesIDs bool
 	by      replica.Reader
-	// follower: the request is a replica's.
-	follower bool
+	// follower: the request is a replica's; impostor: or says so without the right to. It gets no session and no data.
+	follower, impostor bool
 
 	maxBytes int64 // that the answer may have
 	minBytes int64 // that it should have; never more than maxBytes, which would never come
@@ -147,6 +145,8 @@ func (f *fetch) resolve() {
 		it := &f.items[i]
 		rep, name, code := f.b.Replicas.Find(it.key.name, it.key.id, it.key.index, f.usesIDs)
 		switch {
+		case f.impostor:
+			f.codes[i] = wire.TopicAuthorizationFailed
 		case name != "" && !f.follower && !f.b.allowed(f.r, authz.Read, authz.Topic, name):
 			f.codes[i] = wire.TopicAuthorizationFailed
 		case code != wire.None:
@@ -284,7 +284,7 @@ func (f *fetch) answer(resp *wire.FetchResponse) {
 			return
 		}
 		resp.SessionID = f.session.id
-	case f.r.Version >= 7 && f.req.SessionEpoch == initialSessionEpoch && len(f.items) > 0:
+	case !f.impostor && f.r.Version >= 7 && f.req.SessionEpoch == initialSessionEpoch && len(f.items) > 0:
 		if s := f.b.sessions.create(f.items, f.usesIDs, f.follower); s != nil {
 			s.mu.Lock()
 			s.note(resp)

@@ -38,7 +38,7 @@ func (b *Broker) handleMetadata(r *wire.Request) {
 
 // missingTopics names the topics of the request that do not exist and may be created now.
 func (b *Broker) missingTopics(r *wire.Request, req *kmsg.MetadataRequest) []string {
-	if (r.Version >= 4 && !req.AllowAutoTopicCreation) || !b.Config().Bool("auto.create.topics.enable") {
+	if !b.createsOnDemand(r, req) {
 		return nil
 	}
 	img := b.Image()
@@ -53,6 +53,11 @@ func (b *Broker) missingTopics(r *wire.Request, req *kmsg.MetadataRequest) []str
 		}
 	}
 	return missing
+}
+
+// createsOnDemand reports whether topics of the request that do not exist are to be made.
+func (b *Broker) createsOnDemand(r *wire.Request, req *kmsg.MetadataRequest) bool {
+	return (r.Version < 4 || req.AllowAutoTopicCreation) && b.Config().Bool("auto.create.topics.enable")
 }
 
 func (b *Broker) mayCreate(r *wire.Request, topic string) bool {
@@ -172,10 +177,18 @@ func (b *Broker) askedTopic(r *wire.Request, req *kmsg.MetadataRequest, img *ima
 	if t := img.TopicByName(name); t != nil {
 		return b.topicMetadata(r, req, img, t)
 	}
-	if checkTopicName(name) != nil {
-		return none(wire.InvalidTopicException)
+	code := wire.UnknownTopicOrPartition
+	switch {
+	case checkTopicName(name) != nil:
+		code = wire.InvalidTopicException
+	case b.createsOnDemand(r, req) && !b.mayCreate(r, name):
+		return none(wire.TopicAuthorizationFailed)
 	}
-	return none(wire.UnknownTopicOrPartition)
+	out := none(code)
+	if r.Version >= 8 && req.IncludeTopicAuthorizedOperations {
+		out.AuthorizedOperations = b.topicOperations(r, name)
+	}
+	return out
 }
 
 func (b *Broker) topicMetadata(r *wire.Request, req *kmsg.MetadataRequest, img *image.Image, t *image.Topic) kmsg.MetadataResponseTopic {

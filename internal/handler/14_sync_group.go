@@ -11,9 +11,16 @@ import (
 // (KIP-559).
 func (b *Broker) handleSyncGroup(r *wire.Request) {
 	req := r.Body.(*kmsg.SyncGroupRequest)
-	if !b.allowed(r, authz.Read, authz.Group, req.Group) {
+	code := wire.None
+	switch {
+	case r.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil):
+		code = wire.InconsistentGroupProtocol
+	case !b.allowed(r, authz.Read, authz.Group, req.Group):
+		code = wire.GroupAuthorizationFailed
+	}
+	if code != wire.None {
 		resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
-		resp.ErrorCode, resp.MemberAssignment = int16(wire.GroupAuthorizationFailed), []byte{}
+		resp.ErrorCode, resp.MemberAssignment = int16(code), []byte{}
 		r.Reply(resp)
 		return
 	}

@@ -49,17 +49,28 @@ func (b *Broker) handleDeleteTopics(r *wire.Request) {
 		topics = append(topics, t)
 	}
 	req.TopicNames, req.Topics = names, topics
-	b.forward(r, req, func(resp kmsg.Response) {
+	if len(refused) > 0 && len(names)+len(topics) == 0 {
+		resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
+		resp.Topics = refused
+		r.Reply(resp)
+		return
+	}
+	b.ask(r, req, func(resp kmsg.Response) {
 		out := resp.(*kmsg.DeleteTopicsResponse)
 		out.Topics = append(out.Topics, refused...)
+		r.Reply(out)
 	})
 }
 
+// mayDelete is NONE, or what to answer: to who may see the topic, that it is not there if it is not.
 func (b *Broker) mayDelete(r *wire.Request, name string) wire.Code {
-	if !b.allowed(r, authz.Delete, authz.Topic, name) {
-		return wire.TopicAuthorizationFailed
+	switch {
+	case b.allowed(r, authz.Delete, authz.Topic, name):
+		return wire.None
+	case b.Image().TopicByName(name) == nil && b.allowed(r, authz.Describe, authz.Topic, name):
+		return wire.UnknownTopicOrPartition
 	}
-	return wire.None
+	return wire.TopicAuthorizationFailed
 }
 
 // topicName is the name that a request means, by name or id, and whether it is known.

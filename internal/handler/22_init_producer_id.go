@@ -23,6 +23,8 @@ func (b *Broker) handleInitProducerID(r *wire.Request) {
 	switch {
 	case req.TransactionalID != nil && *req.TransactionalID == "":
 		code = wire.InvalidRequest
+	case req.TransactionalID != nil && !b.allowed(r, authz.Write, authz.TransactionalID, *req.TransactionalID):
+		code = wire.TransactionalIdAuthorizationFailed
 	case req.TransactionalID != nil:
 		code = errTransactions
 	case (req.ProducerID == -1) != (req.ProducerEpoch == -1) && r.Version >= 3:

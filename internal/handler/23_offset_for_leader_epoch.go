@@ -13,11 +13,12 @@ import (
 func (b *Broker) handleOffsetForLeaderEpoch(r *wire.Request) {
 	req := r.Body.(*kmsg.OffsetForLeaderEpochRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+	node := b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) // another broker asks
 	for ti := range req.Topics {
 		t := &req.Topics[ti]
 		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		rt.Topic = t.Topic
-		allowed := b.allowed(r, authz.Describe, authz.Topic, t.Topic)
+		allowed := node || b.allowed(r, authz.Describe, authz.Topic, t.Topic)
 		for pi := range t.Partitions {
 			p := &t.Partitions[pi]
 			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()

@@ -17,6 +17,11 @@ func (b *Broker) handleDescribeUserScramCredentials(r *wire.Request) {
 	resp := req.ResponseKind().(*kmsg.DescribeUserSCRAMCredentialsResponse)
 	if !b.allowed(r, authz.Describe, authz.Cluster, authz.ClusterName) {
 		resp.ErrorCode = int16(wire.ClusterAuthorizationFailed)
+		for _, u := range req.Users {
+			out := kmsg.NewDescribeUserSCRAMCredentialsResponseResult()
+			out.User, out.ErrorCode = u.Name, int16(wire.ClusterAuthorizationFailed)
+			resp.Results = append(resp.Results, out)
+		}
 		r.Reply(resp)
 		return
 	}

@@ -77,10 +77,10 @@ func (b *Broker) describeTopic(r *wire.Request, img *image.Image, name string, t
 		out.ErrorCode = int16(wire.TopicAuthorizationFailed)
 		return out, -1
 	case checkTopicName(name) != nil:
-		out.ErrorCode = int16(wire.InvalidTopicException)
+		out.ErrorCode, out.AuthorizedOperations = int16(wire.InvalidTopicException), b.topicOperations(r, name)
 		return out, -1
 	case t == nil:
-		out.ErrorCode = int16(wire.UnknownTopicOrPartition)
+		out.ErrorCode, out.AuthorizedOperations = int16(wire.UnknownTopicOrPartition), b.topicOperations(r, name)
 		return out, -1
 	}
 	out.TopicID, out.IsInternal, out.AuthorizedOperations = t.ID, internalTopic(name), b.topicOperations(r, name)

@@ -1,6 +1,8 @@
 package handler
 
 import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -17,7 +19,15 @@ func (b *Broker) handleListPartitionReassignments(r *wire.Request) { b.forwardIf
 func (b *Broker) handleAlterPartitionReassignments(r *wire.Request) { b.forwardIf(r, authz.Alter) }
 
 // DescribeQuorum, versions 0 to 2: 1 adds fetch times (KIP-836), 2 directory ids and nodes (KIP-853).
-func (b *Broker) handleDescribeQuorum(r *wire.Request) { b.forwardIf(r, authz.Describe) }
+func (b *Broker) handleDescribeQuorum(r *wire.Request) {
+	if !b.allowed(r, authz.Describe, authz.Cluster, authz.ClusterName) {
+		resp := r.Body.ResponseKind().(*kmsg.DescribeQuorumResponse)
+		resp.ErrorCode = int16(wire.ClusterAuthorizationFailed)
+		r.Reply(resp)
+		return
+	}
+	b.forward(r, r.Body, nil)
+}
 
 // UpdateFeatures, versions 0 to 2 (KIP-584): 1 adds validate-only and the upgrade type, 2 drops per-feature results.
 func (b *Broker) handleUpdateFeatures(r *wire.Request) { b.forwardIf(r, authz.Alter) }

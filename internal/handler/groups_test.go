@@ -232,6 +232,7 @@ func TestGroupsNeedRights(t *testing.T) {
 	fetch.Groups = append(fetch.Groups, kmsg.NewOffsetFetchRequestGroup())
 	find := kmsg.NewPtrFindCoordinatorRequest()
 	find.CoordinatorKeys = []string{"g"}
+	sync.ProtocolType, sync.Protocol = ptr("consumer"), ptr("range") // without them it is refused before its rights are asked for
 	for name, code := range map[string]int16{
 		"join":          at[*kmsg.JoinGroupResponse](t, b.handleJoinGroup, join, 9).ErrorCode,
 		"sync":          at[*kmsg.SyncGroupResponse](t, b.handleSyncGroup, sync, 5).ErrorCode,
