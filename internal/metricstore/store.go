@@ -5,8 +5,8 @@
 // process or a power cut costs at most Options.CommitEvery of samples, and a
 // clean Close costs nothing.
 //
-// It scrapes nothing, knows nothing of Kafka, takes no lock on its file (the
-// service holds its directory) and has floats only, no histograms.
+// It scrapes nothing, knows nothing of Kafka and has floats only, no
+// histograms. One process at a time has a file.
 package metricstore
 
 import (
@@ -14,6 +14,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 
 	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/vfs"
 )
 
 // Options are the limits of a store; the zero value of each stands for the
@@ -84,6 +86,7 @@ type Store struct {
 	db     *sql.DB
 	engine *promql.Engine
 	file   string
+	lock   io.Closer
 
 	// mu guards what follows; it is held for memory only.
 	mu      sync.Mutex
@@ -111,8 +114,12 @@ type Store struct {
 func Open(file string, o Options) (*Store, error) {
 	o.fill()
 	s := &Store{opt: o, file: file, byHash: map[uint64][]*series{}, byName: map[string][]*series{}, nextID: 1, writing: lifecycle.NewIOLock()}
-	if err := s.openFile(); err != nil {
+	var err error
+	if s.lock, err = vfs.OS().Lock(file + ".lock"); err != nil {
 		return nil, fmt.Errorf("open the store of metrics: %w", err)
+	}
+	if err := s.openFile(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the store of metrics: %w", err), s.lock.Close())
 	}
 	s.engine = newEngine(o)
 	s.group = lifecycle.New("metricstore", o.Log)
@@ -123,7 +130,7 @@ func Open(file string, o Options) (*Store, error) {
 // Close makes everything durable and closes the file.
 func (s *Store) Close() error {
 	s.group.Stop()
-	return errors.Join(s.checkpoint(context.Background()), s.db.Close())
+	return errors.Join(s.checkpoint(context.Background()), s.db.Close(), s.lock.Close())
 }
 
 // Append adds one sample to the series with these labels, __name__ included.

@@ -18,6 +18,8 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/weir-stream/weir/internal/vfs"
 )
 
 // start lies just before a chunk's window ends.
@@ -78,8 +80,23 @@ func want(t testing.TB, got []float64, want ...float64) {
 func kill(t testing.TB, s *Store) {
 	t.Helper()
 	s.group.Stop()
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOneProcess: a second one would take the journal from the first.
+func TestOneProcess(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.db")
+	s := open(t, file, Options{})
+	if _, err := Open(file, Options{}); !errors.Is(err, vfs.ErrLocked) {
+		t.Errorf("opened twice: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, file, Options{}).Close(); err != nil {
+		t.Error(err)
 	}
 }
 

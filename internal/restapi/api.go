@@ -84,6 +84,9 @@ type Options struct {
 	Panels  Panels // nil: no panels
 	// Metrics are the service's own, in Prometheus' text form; nil: none.
 	Metrics http.Handler
+	// Prometheus answers /api/v1/query and the like over the measurements; it
+	// is found below /api/v1/prom, for Grafana; nil: it is not.
+	Prometheus http.Handler
 	// Pages get every path that is not the API's.
 	Pages   http.Handler
 	Log     *slog.Logger

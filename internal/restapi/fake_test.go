@@ -164,9 +164,10 @@ func newDoor(t *testing.T) *door {
 	var mu sync.Mutex
 	srv := httptest.NewServer(New(Options{
 		Service: d.fleet, People: d.people, Version: "1.2.3", Dir: "/srv/weir", Address: "http://127.0.0.1:1", Started: now, Heartbeat: 20 * time.Millisecond,
-		Log:     slog.New(slog.NewTextHandler(lockedWriter{&mu, d.log}, nil)),
-		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "weir_up 1\n") }),
-		Pages:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }),
+		Log:        slog.New(slog.NewTextHandler(lockedWriter{&mu, d.log}, nil)),
+		Metrics:    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "weir_up 1\n") }),
+		Prometheus: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) }),
+		Pages:      http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }),
 	}))
 	t.Cleanup(srv.Close)
 	d.url = srv.URL

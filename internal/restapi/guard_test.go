@@ -63,6 +63,13 @@ func TestNobodyWithoutCredentials(t *testing.T) {
 	if r := d.want(200, d.ask("GET", "/metrics", "", d.as(spec.RoleViewer)...)); r.text != "weir_up 1\n" {
 		t.Error(r.text)
 	}
+	// Queries of measurements are for viewers, and reach the store under its own paths.
+	d.want(401, d.ask("GET", Prefix+"/prom/api/v1/query", ""))
+	for _, method := range []string{"GET", "POST"} {
+		if r := d.want(200, d.ask(method, Prefix+"/prom/api/v1/query", "", d.as(spec.RoleViewer)...)); r.text != "/api/v1/query" {
+			t.Error(r.text)
+		}
+	}
 	d.want(200, d.ask("GET", "/healthz", ""))
 	if r := d.want(200, d.ask("GET", Prefix+"/status", "")); strings.TrimSpace(r.text) != `{"version":"1.2.3","needsSetup":true}` {
 		t.Error("a stranger is told", r.text)

@@ -72,6 +72,11 @@ func (a *api) plainRoutes() []plainRoute {
 		{"/api/", public, a.noSuchRoute},
 		{"GET /metrics", viewer, a.metrics},
 	}
+	if a.Prometheus != nil {
+		// Grafana may POST a long query, which changes nothing.
+		serve := http.StripPrefix(Prefix+"/prom", a.Prometheus).ServeHTTP
+		routes = append(routes, plainRoute{"GET " + Prefix + "/prom/", viewer, serve}, plainRoute{"POST " + Prefix + "/prom/", viewer, serve})
+	}
 	if a.Pages != nil {
 		routes = append(routes, plainRoute{"/", public, a.Pages.ServeHTTP})
 	}

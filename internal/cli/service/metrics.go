@@ -72,10 +72,11 @@ func (f *fleetCollector) Collect(out chan<- prometheus.Metric) {
 }
 
 // ownMetrics are those of the service's process and of its fleet.
-func ownMetrics(fleet viewer, version string, log *slog.Logger) http.Handler {
+func ownMetrics(fleet viewer, version string, log *slog.Logger, more ...prometheus.Collector) http.Handler {
 	r := prometheus.NewRegistry()
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_service_info", Help: "The version that runs."}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info, &fleetCollector{fleet, log})
+	r.MustRegister(more...)
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 }

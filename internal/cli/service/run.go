@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weir-stream/weir/internal/controlplane"
 	"github.com/weir-stream/weir/internal/controlplane/people"
 	"github.com/weir-stream/weir/internal/dashboard"
 	"github.com/weir-stream/weir/internal/restapi"
@@ -68,10 +67,11 @@ func (v *verbs) serve(ctx context.Context, o runOptions) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(v.Stderr, &slog.HandlerOptions{Level: level}))
-	svc, err := controlplane.Open(ctx, controlplane.Options{Dir: dir, Version: v.Version, Log: log})
+	svc, past, err := v.open(ctx, dir, log)
 	if err != nil {
 		return err
 	}
+	defer past.close()
 	defer func() {
 		if err := svc.Close(); err != nil {
 			log.Error("the service did not close well", "error", err)
@@ -90,7 +90,8 @@ func (v *verbs) serve(ctx context.Context, o runOptions) error {
 	}
 	server := &http.Server{
 		Handler: restapi.New(restapi.Options{
-			Service: svc, People: registry, Metrics: ownMetrics(svc, v.Version, log), Pages: dashboard.Handler(), Log: log,
+			Service: svc, People: registry, Metrics: ownMetrics(svc, v.Version, log, past.collectors()...), Pages: dashboard.Handler(), Log: log,
+			Panels: past.panels(), Prometheus: past.prometheus(),
 			Version: v.Version, Dir: dir, Address: address, Hosts: o.hosts, Started: started,
 		}),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
