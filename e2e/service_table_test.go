@@ -49,7 +49,7 @@ func full() bool { return os.Getenv("WEIR_E2E_FULL") == "1" }
 func TestService(t *testing.T) {
 	for _, engine := range []string{spec.EngineApacheKafka, spec.EngineWeir} {
 		t.Run(engine, func(t *testing.T) {
-			limit := 12 * time.Minute
+			limit := 14 * time.Minute
 			if full() {
 				limit = 60 * time.Minute
 			}
@@ -348,14 +348,19 @@ func (h *house) export(l *load) {
 		}
 		began = append(began, cmd)
 	}
-	defer func() {
+	end := func() {
 		for _, c := range began {
 			c.Process.Signal(syscall.SIGTERM)
 		}
 		for _, c := range began {
+			// One that is left without a majority waits long for it.
+			force := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
 			c.Wait()
+			force.Stop()
 		}
-	}()
+		began = nil
+	}
+	defer end()
 	access, err := admin.ReadAccess(filepath.Join(dir, "client.properties"))
 	if err != nil {
 		h.t.Fatal(err)
@@ -366,12 +371,7 @@ func (h *house) export(l *load) {
 	if err != nil || app.User != "app" || !strings.HasPrefix(app.CAFile, dir) {
 		h.t.Errorf("%+v %v", app, err)
 	}
-	for _, c := range began {
-		c.Process.Signal(syscall.SIGTERM)
-	}
-	for _, c := range began {
-		c.Wait()
-	}
+	end()
 	h.open()
 }
 
