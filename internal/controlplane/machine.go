@@ -130,11 +130,16 @@ func (m *machine) Prepare(ctx context.Context, c spec.Cluster, say func(string))
 	if _, err := m.installation(ctx, &c, &lines{say: say}); err != nil {
 		return err
 	}
+	layout := m.layout(&c)
+	if c.Secured && !c.Served {
+		if _, err := certs.Open(layout.Certs(), c.Name, time.Now()); err != nil {
+			return err
+		}
+	}
 	access, err := m.access(&c)
 	if err != nil {
 		return err
 	}
-	layout := m.layout(&c)
 	if err := os.MkdirAll(layout.Dir, 0o700); err != nil {
 		return err
 	}
@@ -148,7 +153,7 @@ func (m *machine) access(c *spec.Cluster) (admin.Access, error) {
 		return a, nil
 	}
 	dir := m.layout(c).Certs()
-	authority, err := certs.Open(dir, c.Name, time.Now())
+	authority, err := m.authority(c)
 	if err != nil {
 		return a, err
 	}
@@ -160,6 +165,17 @@ func (m *machine) access(c *spec.Cluster) (admin.Access, error) {
 	return a, nil
 }
 
+// authority is the one that a cluster has. Only the first Prepare makes one: a
+// new one would lock out every client, and a cluster whose files go away must
+// not get them back.
+func (m *machine) authority(c *spec.Cluster) (*certs.Authority, error) {
+	l := m.layout(c)
+	if _, err := os.Stat(l.CA()); err != nil {
+		return nil, fmt.Errorf("the certificates of %s are gone: put %s back from a copy (%w)", c.Name, l.Certs(), err)
+	}
+	return certs.Open(l.Certs(), c.Name, time.Now())
+}
+
 // materials are the files and secrets of one broker; a certificate near its
 // end is made anew.
 func (m *machine) materials(c *spec.Cluster, b spec.Broker) (engine.Materials, error) {
@@ -168,7 +184,7 @@ func (m *machine) materials(c *spec.Cluster, b spec.Broker) (engine.Materials, e
 		return out, nil
 	}
 	dir := out.Layout.Certs()
-	authority, err := certs.Open(dir, c.Name, time.Now())
+	authority, err := m.authority(c)
 	if err != nil {
 		return out, err
 	}

@@ -61,7 +61,7 @@ func newSite(t *testing.T) (*machine, spec.Cluster, engine.Layout) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	c := spec.Cluster{ID: "c1", Name: "orders", Engine: spec.EngineApacheKafka, Secured: true, Served: true, Brokers: []spec.Broker{{ID: 1, ClientPort: port}}}
+	c := spec.Cluster{ID: "c1", Name: "orders", Engine: spec.EngineApacheKafka, Secured: true, Brokers: []spec.Broker{{ID: 1, ClientPort: port}}}
 	t.Cleanup(func() {
 		if err := m.Kill(context.Background(), c, 1); err != nil {
 			t.Error(err)
@@ -113,8 +113,16 @@ func TestMachine(t *testing.T) {
 		t.Errorf("the data is not set aside: %v", err)
 	}
 	check(m.Remove(t.Context(), c, 0))
+	// The loop that looks at clusters may look once more.
+	if o, err := m.Observe(t.Context(), c); err != nil || o.Reachable || !strings.Contains(o.Why, "gone") {
+		t.Errorf("seen of a cluster that is gone: %+v %v", o, err)
+	}
+	c.Served = true
+	if err := m.Prepare(t.Context(), c, func(string) {}); err == nil || !strings.Contains(err.Error(), "from a copy") {
+		t.Errorf("a second authority: %v", err)
+	}
 	if _, err := os.Stat(l.Dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("files stay: %v", err)
+		t.Errorf("files stay, or are back: %v", err)
 	}
 }
 
@@ -245,9 +253,10 @@ func TestExport(t *testing.T) {
 	}
 	defer s.Close()
 	s.machine, s.world = m, m
-	c.State = spec.Stopped
+	err = errors.Join(m.Prepare(t.Context(), c, func(string) {}), m.Provision(t.Context(), c, c.Brokers[0]))
+	c.State, c.Served = spec.Stopped, true
 	c.Brokers[0].Stopped = true
-	if err := errors.Join(store.Clusters.Put(t.Context(), s.store, &c), m.Prepare(t.Context(), c, func(string) {}), m.Provision(t.Context(), c, c.Brokers[0])); err != nil {
+	if err := errors.Join(err, store.Clusters.Put(t.Context(), s.store, &c)); err != nil {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"relative", filepath.Join(m.dir, "x"), m.dir, l.Dir} {
