@@ -32,6 +32,29 @@ export function usePanel(cluster: string, id: string, seconds: number, enabled =
   });
 }
 
+export type PartitionState = 'offline' | 'under-replicated' | 'under-min-isr' | 'moving';
+
+/** A page of the partitions as they were last seen. */
+export function usePartitions(
+  cluster: string,
+  state: PartitionState | undefined,
+  offset: number,
+  limit: number,
+) {
+  return useQuery({
+    queryKey: [...keys.clusters, cluster, 'partitions', state, offset],
+    queryFn: ({ signal }) =>
+      answer(
+        api.GET('/clusters/{cluster}/partitions', {
+          params: { path: { cluster }, query: { state, offset, limit } },
+          signal,
+        }),
+      ),
+    placeholderData: keepPreviousData,
+    refetchInterval: 5000,
+  });
+}
+
 export function useConnect(cluster: string) {
   return useQuery<T.Connect, ApiError>({
     queryKey: ['connect', cluster],

@@ -109,6 +109,25 @@ export const cluster = {
     exportText:
       'Writes plain server.properties, certificates, users and a start script per broker, so that the cluster runs on without Weir.',
   },
+  partitions: {
+    title: 'Partitions',
+    open: 'Show the partitions',
+    states: {
+      '': 'All',
+      offline: 'Offline',
+      'under-min-isr': 'Under min. ISR',
+      'under-replicated': 'Under-replicated',
+      moving: 'Moving',
+    } as Record<string, string>,
+    filter: 'Which partitions',
+    columns: { partition: 'Partition', leader: 'Leader', replicas: 'Replicas', isr: 'In sync', size: 'Size' },
+    none: 'No such partition. Good.',
+    noneAtAll: 'There is no partition yet.',
+    noLeader: 'none',
+    range: (from: number, to: number, total: number) => `${from} to ${to} of ${total}`,
+    previous: 'Previous',
+    next: 'Next',
+  },
   panels: {
     title: 'Live',
     range: 'Time range',

@@ -1,6 +1,6 @@
 import type { Messages } from '../en';
 
-type Keys = 'cluster' | 'brokers' | 'actions' | 'manage' | 'panels' | 'connect';
+type Keys = 'cluster' | 'brokers' | 'actions' | 'manage' | 'panels' | 'connect' | 'partitions';
 
 export const cluster: Pick<Messages, Keys> = {
   cluster: {
@@ -108,6 +108,25 @@ export const cluster: Pick<Messages, Keys> = {
     exportTitle: '언제든 떠날 수 있습니다',
     exportText:
       '브로커마다 server.properties, 인증서, 사용자, 시작 스크립트를 내보냅니다. Weir 없이도 클러스터를 계속 쓸 수 있습니다.',
+  },
+  partitions: {
+    title: '파티션',
+    open: '파티션 보기',
+    states: {
+      '': '전체',
+      offline: '오프라인',
+      'under-min-isr': '최소 ISR 미달',
+      'under-replicated': '복제 부족',
+      moving: '이동 중',
+    },
+    filter: '표시할 파티션',
+    columns: { partition: '파티션', leader: '리더', replicas: '복제본', isr: '동기화됨', size: '크기' },
+    none: '해당하는 파티션이 없습니다. 좋은 상태입니다.',
+    noneAtAll: '아직 파티션이 없습니다.',
+    noLeader: '없음',
+    range: (from: number, to: number, total: number) => `${total}개 중 ${from}–${to}`,
+    previous: '이전',
+    next: '다음',
   },
   panels: {
     title: '실시간 지표',
