@@ -26,6 +26,7 @@ type storageTool struct {
 
 func newStorageTool() Command {
 	s := kafkaflag.New("kafka-storage", "Looks at the log directories of a node and formats them.", kafkaflag.Argparse)
+	s.FromFile = true
 	c := &storageTool{flags: s, run: map[string]func(Env) error{}, fs: vfs.OS()}
 	c.declareInfo()
 	c.declareFormat()

@@ -26,6 +26,7 @@ var handlers = map[int16]handlerFunc{
 	45: handle((*Controller).alterReassignments),
 	46: handle((*Controller).listReassignments),
 	49: handle((*Controller).alterClientQuotas),
+	51: handle((*Controller).alterUserScramCredentials),
 	55: handle((*Controller).describeQuorum),
 	56: handle((*Controller).alterPartition),
 	57: handle((*Controller).updateFeatures),

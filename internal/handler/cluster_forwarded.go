@@ -35,6 +35,9 @@ func (b *Broker) handleUpdateFeatures(r *wire.Request) { b.forwardIf(r, authz.Al
 // UnregisterBroker, version 0 (KIP-631): forgets a broker that will not come back.
 func (b *Broker) handleUnregisterBroker(r *wire.Request) { b.forwardIf(r, authz.Alter) }
 
+// AlterUserScramCredentials, version 0 (KIP-554): makes, changes and deletes the credentials of SCRAM users.
+func (b *Broker) handleAlterUserScramCredentials(r *wire.Request) { b.forwardIf(r, authz.Alter) }
+
 // forwardIf forwards the request if the client has a right on the cluster.
 func (b *Broker) forwardIf(r *wire.Request, op authz.Operation) {
 	if !b.allowed(r, op, authz.Cluster, authz.ClusterName) {

@@ -148,3 +148,47 @@ func TestUnusableSecurity(t *testing.T) {
 		}
 	}
 }
+
+// Users of SCRAM are made while the node runs, stay over a restart, and are gone when they are deleted.
+func TestScramUsers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := settings(t, dir, "listeners=PLAINTEXT://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0", "sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512",
+		"connection.failed.authentication.delay.ms=1", "connections.max.reauth.ms=60000")
+	n := start(t, cfg)
+	admin := kadm.NewClient(client(t, n))
+	login := func(password string) error {
+		return ping(t, n, n.seed("SASL_PLAINTEXT"), kgo.SASL(scram.Auth{User: "ali,ce=", Pass: password}.AsSha512Mechanism()))
+	}
+	if err := login("wonder"); !errors.Is(err, kerr.SaslAuthenticationFailed) {
+		t.Errorf("before there is a user: %v", err)
+	}
+	rs, err := admin.AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{{User: "ali,ce=", Mechanism: kadm.ScramSha512, Iterations: 8192, Password: "wonder"}})
+	if err != nil || rs.Error() != nil {
+		t.Fatal(err, rs.Error())
+	}
+	if err := login("wonder"); err != nil {
+		t.Error(err)
+	}
+	if err := login("blunder"); !errors.Is(err, kerr.SaslAuthenticationFailed) {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	n = start(t, cfg)
+	defer n.Stop()
+	if err := login("wonder"); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+	admin = kadm.NewClient(client(t, n))
+	described, err := admin.DescribeUserSCRAMs(t.Context())
+	if d := described["ali,ce="]; err != nil || len(d.CredInfos) != 1 || d.CredInfos[0].Iterations != 8192 {
+		t.Errorf("described: %+v %v", described, err)
+	}
+	if rs, err := admin.AlterUserSCRAMs(t.Context(), []kadm.DeleteSCRAM{{User: "ali,ce=", Mechanism: kadm.ScramSha512}}, nil); err != nil || rs.Error() != nil {
+		t.Fatal(err, rs.Error())
+	}
+	if err := login("wonder"); !errors.Is(err, kerr.SaslAuthenticationFailed) {
+		t.Errorf("after it was deleted: %v", err)
+	}
+}

@@ -3,6 +3,7 @@ package kafkaflag
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 )
@@ -10,6 +11,34 @@ import (
 // ArgumentErrorf is a refusal in the words of an Argparse set: synopsis and "prog: error: message"; exit code 1.
 func (s *Set) ArgumentErrorf(format string, args ...any) error {
 	return &ArgumentError{Set: s, Message: fmt.Sprintf(format, args...)}
+}
+
+// maxArgumentFile bounds a file of arguments.
+const maxArgumentFile = 1 << 20
+
+// expand puts the lines of FILE, each an argument, in the place of @FILE, if the set takes that.
+func (s *Set) expand(args []string) ([]string, error) {
+	if !s.FromFile {
+		return args, nil
+	}
+	var out []string
+	for _, a := range args {
+		file, ok := strings.CutPrefix(a, "@")
+		if !ok {
+			out = append(out, a)
+			continue
+		}
+		info, err := os.Stat(file)
+		if err != nil || info.Size() > maxArgumentFile {
+			return nil, s.ArgumentErrorf("Could not read arguments from file '%s'", file)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, s.ArgumentErrorf("Could not read arguments from file '%s'", file)
+		}
+		out = append(out, strings.Split(strings.TrimSuffix(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n"), "\n")...)
+	}
+	return out, nil
 }
 
 func (s *Set) parseArgparse(args []string) error {

@@ -15,6 +15,10 @@ func (s *Set) Parse(args []string) error {
 	}
 	s.rest, s.chosen, s.occurred, s.given = nil, nil, nil, args
 	if s.Dialect == Argparse {
+		args, err := s.expand(args)
+		if err != nil {
+			return err
+		}
 		return s.parseArgparse(args)
 	}
 	if err := s.parseJopt(args); err != nil {

@@ -3,6 +3,9 @@ package kafkaflag
 import (
 	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
+
 	"slices"
 	"strings"
 	"testing"
@@ -248,5 +251,22 @@ func TestCommandGetsRawArguments(t *testing.T) {
 	cmd.SetArgs([]string{"-topic", "a", "--nosuch"})
 	if err := cmd.Execute(); err != nil || !slices.Equal(got, []string{"-topic", "a", "--nosuch"}) {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+func TestArgumentsFromAFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "args")
+	if err := os.WriteFile(file, []byte("format\n--config\na b\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := New("tool", "", Argparse)
+	s.FromFile = true
+	sub := s.Sub("format", "")
+	config := sub.String("config", "", "")
+	if err := s.Parse([]string{"@" + file}); err != nil || s.Chosen() != sub || config.Value() != "a b" {
+		t.Errorf("%v %q", err, config.Value())
+	}
+	if err := s.Parse([]string{"@/does/not/exist"}); err == nil {
+		t.Error("a file that is not there is passed over")
 	}
 }

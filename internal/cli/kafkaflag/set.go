@@ -99,6 +99,9 @@ type Set struct {
 	OptionErrorPrefix string
 	// NoArguments marks a tool that does its work without any; else an empty command line is a call for help (Jopt only).
 	NoArguments bool
+	// FromFile takes an argument @FILE for the lines of the file, each an argument (Argparse only). Passwords stay out of
+	// the list of processes that way.
+	FromFile bool
 
 	flags      []*Flag
 	byName     map[string]*Flag

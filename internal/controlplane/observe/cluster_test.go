@@ -56,6 +56,10 @@ func TestCluster(t *testing.T) {
 			return &weir.Engine{Binary: path, Dir: filepath.Join(t.TempDir(), "engines")}
 		},
 			spec.Cluster{Engine: spec.EngineWeir, EngineVersion: "0.1.0", Profile: "dev"}, 1},
+		{"weir-secured", "WEIR_BIN", func(path string) engine.Engine {
+			return &weir.Engine{Binary: path, Dir: filepath.Join(t.TempDir(), "engines")}
+		},
+			spec.Cluster{Engine: spec.EngineWeir, EngineVersion: "0.1.0", Profile: "dev", Secured: true}, 1},
 	} {
 		t.Run(e.name, func(t *testing.T) {
 			path := os.Getenv(e.env)
@@ -75,6 +79,8 @@ func TestCluster(t *testing.T) {
 			l.showUse()
 			if c.Secured {
 				l.showLeastRights()
+			}
+			if e.brokers > 1 {
 				l.showMove()
 			}
 			l.showDeathAndReturn(l.cluster.Brokers[len(l.cluster.Brokers)-1].ID)

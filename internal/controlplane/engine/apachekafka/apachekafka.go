@@ -215,14 +215,20 @@ func (i *installation) runFormat(ctx context.Context, c *spec.Cluster, b spec.Br
 func formatArguments(i *installation, c *spec.Cluster, b spec.Broker, m engine.Materials) []byte {
 	args := []string{"-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(i.dist, "libs", "*"), "kafka.tools.StorageTool",
 		"format", "--ignore-formatted", "--cluster-id", c.KafkaClusterID, "--config", m.Layout.Properties(b.ID)}
-	for user, password := range map[string]string{certs.AdminUser: m.Secrets.AdminPassword, certs.BrokerUser: m.Secrets.BrokerPassword} {
-		args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", mechanism, user, password))
-	}
+	args = append(args, engine.ScramArguments(m)...)
 	var text strings.Builder
 	for _, a := range args {
 		fmt.Fprintf(&text, "\"%s\"\n", strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a))
 	}
 	return []byte(text.String())
+}
+
+// Properties are the settings of a node of a secured cluster.
+func (i *installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string]string, error) {
+	if !c.Secured {
+		return nil, fmt.Errorf("cluster %s: engine %s runs secured clusters only", c.Name, spec.EngineApacheKafka)
+	}
+	return engine.Secured(c, b, m), nil
 }
 
 // Files are the settings, and how to log and to show metrics.

@@ -45,7 +45,7 @@ func TestProperties(t *testing.T) {
 				t.Errorf("broker %d: %s=%s, want %s", b.ID, k, p[k], want)
 			}
 		}
-		if (p["process.roles"] == "broker,controller") != b.Controller || strings.Contains(p["listeners"], controllers) != b.Controller {
+		if (p["process.roles"] == "broker,controller") != b.Controller || strings.Contains(p["listeners"], "CONTROLLERS") != b.Controller {
 			t.Errorf("broker %d: %s %s", b.ID, p["process.roles"], p["listeners"])
 		}
 		if strings.Contains(p["listeners"], "PLAINTEXT") || !strings.Contains(p["listeners"], "127.0.0.1") {

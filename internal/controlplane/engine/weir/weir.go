@@ -1,5 +1,5 @@
 // Package weir runs Weir's own broker as a cluster's engine: for now one
-// broker, in plain text on the loopback address. Each cluster keeps a copy of
+// broker. Each cluster keeps a copy of
 // the binary that it was made with, so that a new build changes no cluster.
 //
 // It starts no broker and speaks no Kafka protocol.
@@ -15,7 +15,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 
+	"github.com/weir-stream/weir/internal/controlplane/certs"
 	"github.com/weir-stream/weir/internal/controlplane/engine"
 	"github.com/weir-stream/weir/internal/controlplane/spec"
 )
@@ -35,7 +37,9 @@ type installation struct{ binary string }
 func (*Engine) Name() string { return spec.EngineWeir }
 
 // Capabilities says what is missing still.
-func (*Engine) Capabilities() engine.Capabilities { return engine.Capabilities{MaxBrokers: 1} }
+func (*Engine) Capabilities() engine.Capabilities {
+	return engine.Capabilities{Secured: true, MaxBrokers: 1}
+}
 
 // Versions are none but this program's own.
 func (e *Engine) Versions() ([]string, error) {
@@ -76,9 +80,6 @@ func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Write
 
 // check refuses what the engine cannot do yet.
 func check(c *spec.Cluster) error {
-	if c.Secured {
-		return fmt.Errorf("cluster %s: engine weir cannot secure a cluster yet: choose engine %s, or none for a cluster that only this machine reaches", c.Name, spec.EngineApacheKafka)
-	}
 	if len(c.Brokers) > 1 {
 		return fmt.Errorf("cluster %s: engine weir runs one broker for now, not %d: choose engine %s", c.Name, len(c.Brokers), spec.EngineApacheKafka)
 	}
@@ -111,10 +112,16 @@ func copyProgram(from, to string) (err error) {
 	return os.Rename(out.Name(), to)
 }
 
-// Properties are the settings of a combined node in plain text.
+// Properties are the settings of a combined node: secured as on Apache Kafka,
+// or in plain text on the loopback address.
 func (*installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string]string, error) {
 	if err := check(c); err != nil {
 		return nil, err
+	}
+	if c.Secured {
+		p := engine.Secured(c, b, m)
+		p["weir.metrics.listeners"] = engine.Address(b.MetricsPort)
+		return p, nil
 	}
 	p := map[string]string{
 		"num.partitions":                           "3",
@@ -159,7 +166,16 @@ func (i *installation) Format(ctx context.Context, c *spec.Cluster, b spec.Broke
 	if err != nil || done {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, i.binary, "kafka-storage", "format", "--cluster-id", c.KafkaClusterID, "--config", m.Layout.Properties(b.ID)).CombinedOutput()
+	args := []string{"format", "--cluster-id", c.KafkaClusterID, "--config", m.Layout.Properties(b.ID)}
+	if c.Secured {
+		args = append(args, engine.ScramArguments(m)...)
+	}
+	argsFile := filepath.Join(m.Layout.Broker(b.ID), ".format-arguments")
+	if err := certs.WritePrivate(argsFile, []byte(strings.Join(args, "\n")+"\n")); err != nil {
+		return fmt.Errorf("broker %d: %w", b.ID, err)
+	}
+	defer os.Remove(argsFile)
+	out, err := exec.CommandContext(ctx, i.binary, "kafka-storage", "@"+argsFile).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("format the storage of broker %d: %w: %s", b.ID, err, engine.LastLines(string(out), 5))
 	}

@@ -40,7 +40,7 @@ func TestBinaryIsPinned(t *testing.T) {
 }
 
 func TestWhatItCannotDoIsRefused(t *testing.T) {
-	for _, c := range []spec.Cluster{{Secured: true, Brokers: make([]spec.Broker, 1)}, {Brokers: make([]spec.Broker, 3)}} {
+	for _, c := range []spec.Cluster{{Secured: true, Brokers: make([]spec.Broker, 3)}, {Brokers: make([]spec.Broker, 3)}} {
 		if _, err := (&Engine{Dir: t.TempDir()}).Prepare(context.Background(), &c, io.Discard); err == nil {
 			t.Errorf("accepted: %+v", c)
 		}

@@ -1,4 +1,4 @@
-package apachekafka
+package engine
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/weir-stream/weir/internal/controlplane/certs"
-	"github.com/weir-stream/weir/internal/controlplane/engine"
 	"github.com/weir-stream/weir/internal/controlplane/spec"
 )
 
@@ -18,18 +17,17 @@ const (
 	controllers = "CONTROLLERS"
 )
 
-const mechanism = "SCRAM-SHA-512"
+// Mechanism is how clients and brokers of a secured cluster show who they are.
+const Mechanism = "SCRAM-SHA-512"
 
-// Properties are the settings of a secured node: SCRAM over TLS for clients
-// and between brokers, certificates of both sides between controllers, and
-// nothing allowed to anybody but the service's own two accounts.
+// Secured are the settings of a node of a secured cluster, the same for every
+// engine: SCRAM over TLS for clients and between brokers, certificates of both
+// sides between controllers, and nothing allowed to anybody but the service's
+// own two accounts.
 //
 // The voters are a static list, so that a voter that lost its disk comes back
 // under its id without a change of the quorum.
-func (i *installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string]string, error) {
-	if !c.Secured {
-		return nil, fmt.Errorf("cluster %s: engine %s runs secured clusters only", c.Name, spec.EngineApacheKafka)
-	}
+func Secured(c *spec.Cluster, b spec.Broker, m Materials) map[string]string {
 	p := defaults(c)
 	maps.Copy(p, c.Settings)
 	maps.Copy(p, listeners(b))
@@ -40,7 +38,18 @@ func (i *installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Mater
 	if b.Rack != "" {
 		p["broker.rack"] = b.Rack
 	}
-	return p, nil
+	return p
+}
+
+// ScramArguments are the arguments of kafka-storage format that make the
+// service's two accounts. They have passwords in them: arguments of a process
+// are for all to see, so they go through a file.
+func ScramArguments(m Materials) []string {
+	var args []string
+	for _, u := range [][2]string{{certs.AdminUser, m.Secrets.AdminPassword}, {certs.BrokerUser, m.Secrets.BrokerPassword}} {
+		args = append(args, "--add-scram", fmt.Sprintf("%s=[name=%s,password=%s]", Mechanism, u[0], u[1]))
+	}
+	return args
 }
 
 // defaults are what a user may set otherwise.
@@ -63,11 +72,11 @@ func defaults(c *spec.Cluster) map[string]string {
 
 func listeners(b spec.Broker) map[string]string {
 	roles := "broker"
-	listen := []string{clients + "://" + engine.Address(b.ClientPort), brokers + "://" + engine.Address(b.InternalPort)}
+	listen := []string{clients + "://" + Address(b.ClientPort), brokers + "://" + Address(b.InternalPort)}
 	advertised := strings.Join(listen, ",")
 	if b.Controller {
 		roles = "broker,controller"
-		listen = append(listen, controllers+"://"+engine.Address(b.ControllerPort))
+		listen = append(listen, controllers+"://"+Address(b.ControllerPort))
 		advertised = strings.Join(listen, ",")
 	}
 	return map[string]string{
@@ -80,7 +89,7 @@ func listeners(b spec.Broker) map[string]string {
 	}
 }
 
-func security(m engine.Materials) map[string]string {
+func security(m Materials) map[string]string {
 	controllersPrefix := "listener.name." + strings.ToLower(controllers) + "."
 	return map[string]string{
 		"ssl.keystore.type":       "PEM",
@@ -92,8 +101,8 @@ func security(m engine.Materials) map[string]string {
 		// all count as the account of the brokers.
 		controllersPrefix + "ssl.client.auth":             "required",
 		controllersPrefix + "ssl.principal.mapping.rules": "RULE:^CN=broker-[0-9]+$/" + certs.BrokerUser + "/",
-		"sasl.enabled.mechanisms":                         mechanism,
-		"sasl.mechanism.inter.broker.protocol":            mechanism,
+		"sasl.enabled.mechanisms":                         Mechanism,
+		"sasl.mechanism.inter.broker.protocol":            Mechanism,
 		jaasKey(clients):                                  "org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		jaasKey(brokers): fmt.Sprintf("org.apache.kafka.common.security.scram.ScramLoginModule required username=%q password=%q;",
 			certs.BrokerUser, m.Secrets.BrokerPassword),
@@ -104,14 +113,14 @@ func security(m engine.Materials) map[string]string {
 }
 
 func jaasKey(listener string) string {
-	return "listener.name." + strings.ToLower(listener) + "." + strings.ToLower(mechanism) + ".sasl.jaas.config"
+	return "listener.name." + strings.ToLower(listener) + "." + strings.ToLower(Mechanism) + ".sasl.jaas.config"
 }
 
 func voters(c *spec.Cluster) string {
 	var out []string
 	for _, b := range c.Brokers {
 		if b.Controller {
-			out = append(out, fmt.Sprintf("%d@%s", b.ID, engine.Address(b.ControllerPort)))
+			out = append(out, fmt.Sprintf("%d@%s", b.ID, Address(b.ControllerPort)))
 		}
 	}
 	return strings.Join(out, ",")
