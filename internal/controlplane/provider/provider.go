@@ -274,8 +274,9 @@ func (l *Local) reap() {
 	}
 }
 
-// DiskUsage is the size of the files below a folder; files that go away
-// meanwhile do not count.
+// DiskUsage is what the files below a folder take on the disk: a broker makes
+// its index files large and full of holes, which cost nothing. Files that go
+// away meanwhile do not count.
 func DiskUsage(dir string) (int64, error) {
 	var sum int64
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
@@ -287,13 +288,21 @@ func DiskUsage(dir string) (int64, error) {
 		}
 		info, err := d.Info()
 		if err == nil {
-			sum += info.Size()
+			sum += allocated(info)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
 	})
 	return sum, err
+}
+
+// allocated is what a file takes on the disk, in POSIX' blocks of 512 bytes.
+func allocated(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return info.Size()
 }
 
 func writeFile(path string, data []byte) error {
