@@ -31,6 +31,7 @@ func (c *Controller) lead(epoch int32, next int64, img *image.Image, inTx bool) 
 		c.brokers[b.ID] = &liveBroker{contact: now}
 	}
 	c.scheduleFencing()
+	c.activeNow.Store(true)
 	c.log.Info("controller: active", "epoch", epoch, "offset", c.proposed, "topics", c.state.TopicCount(), "partitions", c.state.PartitionCount())
 	c.once.Do(func() { c.settle(func(error) { close(c.ready) }) })
 }
@@ -79,7 +80,7 @@ func (c *Controller) registerSelf() []mr.Versioned {
 	if !c.state.MetadataVersion().ControllerRegistration() || len(c.cfg.Endpoints) == 0 {
 		return nil
 	}
-	r := (&image.Controller{ID: c.cfg.NodeID, IncarnationID: newID(), Endpoints: c.cfg.Endpoints, Features: image.SupportedFeatures()}).Record()
+	r := (&image.Controller{ID: c.cfg.NodeID, IncarnationID: c.cfg.IncarnationID, Endpoints: c.cfg.Endpoints, Features: image.SupportedFeatures()}).Record()
 	return []mr.Versioned{mr.V0(r)}
 }
 

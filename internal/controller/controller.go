@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -55,6 +56,8 @@ type Controller struct {
 	timer    *time.Timer
 	ready    chan struct{} // closed when this node leads for the first time
 	once     sync.Once
+
+	activeNow atomic.Bool // active, for those who only ask
 }
 
 // waiter is an answer that leaves when an offset is published.
@@ -91,6 +94,9 @@ func (c *Controller) Start(g *lifecycle.Group, q Quorum) {
 
 // Image is the last published image.
 func (c *Controller) Image() *image.Image { return c.loader.Image() }
+
+// Active reports whether this node is the active controller. Safe for concurrent use.
+func (c *Controller) Active() bool { return c.activeNow.Load() }
 
 // WaitActive waits until this node is the active controller for the first time.
 func (c *Controller) WaitActive(ctx context.Context) error {
@@ -326,6 +332,7 @@ func (c *Controller) resign(leader int32) {
 	}
 	c.log.Info("controller: not active any more", "epoch", c.epoch, "leader", leader)
 	c.active = false
+	c.activeNow.Store(false)
 	c.brokers = nil
 	for _, w := range c.waiting {
 		w.done(wire.NotController)

@@ -34,6 +34,7 @@ var handlers = map[int16]handlerFunc{
 	63: handle((*Controller).heartbeat),
 	64: handle((*Controller).unregisterBroker),
 	67: handle((*Controller).allocateProducerIDs),
+	70: handle((*Controller).registerController),
 	73: handle((*Controller).assignReplicasToDirs),
 }
 

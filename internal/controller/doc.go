@@ -35,6 +35,8 @@ type Config struct {
 	// OnImage is called with each new image, in order, from one goroutine, before the requests that caused it are
 	// answered. It must return when the broker acts on the image. The first call has the state that was loaded.
 	OnImage func(*image.Image, *image.Delta)
+	// IncarnationID is this process's, for the controller's registration.
+	IncarnationID image.UUID
 	// Endpoints are the controller listeners, for the controller's registration.
 	Endpoints []image.Endpoint
 	// Bootstrap are the records that a new cluster begins with (from bootstrap.checkpoint or the 0-0 checkpoint).

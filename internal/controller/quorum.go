@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/image"
+	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -43,6 +45,25 @@ func (c *Controller) describeQuorum(_ RequestContext, req *kmsg.DescribeQuorumRe
 		}
 	}
 	return decision{answer: resp}, nil
+}
+
+// registerController answers ControllerRegistration v0 (KIP-919).
+func (c *Controller) registerController(_ RequestContext, req *kmsg.ControllerRegistrationRequest) (decision, error) {
+	resp := req.ResponseKind().(*kmsg.ControllerRegistrationResponse)
+	if !c.state.MetadataVersion().ControllerRegistration() {
+		return decision{}, refuse(wire.UnsupportedVersion, "The current MetadataVersion is too old to support controller registrations.")
+	}
+	if len(req.Listeners) == 0 {
+		return decision{}, refuse(wire.InvalidRequest, "No listeners specified in request")
+	}
+	r := &image.Controller{ID: req.ControllerID, IncarnationID: req.IncarnationID}
+	for _, l := range req.Listeners {
+		r.Endpoints = append(r.Endpoints, image.Endpoint{Name: l.Name, Host: l.Host, Port: l.Port, SecurityProtocol: l.SecurityProtocol})
+	}
+	for _, f := range req.Features {
+		r.Features = append(r.Features, image.FeatureRange{Name: f.Name, Min: f.MinSupportedVersion, Max: f.MaxSupportedVersion})
+	}
+	return decision{answer: resp, records: []mr.Versioned{mr.V0(r.Record())}}, nil
 }
 
 // controllerEndpoints are where a voter listens: as the voters record says, or its registration.

@@ -6,8 +6,8 @@ import (
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-// ControllerRoutes is the table of a controller's listeners: what tools ask with --bootstrap-controller. The requests
-// that nodes send each other are not in it while a cluster has one node.
+// ControllerRoutes is the table of a controller's listeners: what tools ask with --bootstrap-controller, and what nodes
+// send to controllers.
 func (b *Broker) ControllerRoutes() []wire.Route {
 	keys := map[int16]bool{17: true, 36: true, 19: true, 20: true, 29: true, 30: true, 31: true, 32: true, 33: true, 37: true, 43: true, 44: true, 45: true, 46: true, 51: true, 55: true, 57: true, 64: true}
 	var out []wire.Route
@@ -16,6 +16,7 @@ func (b *Broker) ControllerRoutes() []wire.Route {
 			out = append(out, rt)
 		}
 	}
+	out = append(out, b.nodeRoutes()...)
 	out = append(out,
 		wire.Route{Key: 18, MinVersion: 0, MaxVersion: 5, Handle: b.handleControllerAPIVersions},
 		wire.Route{Key: 60, MinVersion: 0, MaxVersion: 2, Handle: b.handleDescribeControllers})
@@ -47,6 +48,9 @@ func (b *Broker) handleDescribeControllers(r *wire.Request) {
 		resp.ClusterAuthorizedOperations = b.clusterOperations(r)
 	}
 	resp.ControllerID = b.NodeID
+	if b.Quorum != nil {
+		resp.ControllerID = b.Quorum.LeaderID()
+	}
 	for _, c := range b.Image().Controllers() {
 		for _, ep := range c.Endpoints {
 			if ep.Name == r.Conn.Listener {

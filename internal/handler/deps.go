@@ -38,17 +38,19 @@ type ProducerIDs interface {
 	Next(ctx context.Context) (int64, error)
 }
 
-// Deps is what the handlers stand on. All fields are required.
+// Deps is what the handlers stand on. All fields are required, except where it says so.
 type Deps struct {
 	NodeID    int32
 	ClusterID string
 	// Config is the node's present configuration, dynamic settings included.
-	Config      func() *config.Set
-	Image       func() *image.Image
-	Replicas    *replica.Manager
-	Groups      *group.Coordinator
-	Logs        *log.Manager
-	Controller  Controller
+	Config     func() *config.Set
+	Image      func() *image.Image
+	Replicas   *replica.Manager
+	Groups     *group.Coordinator
+	Logs       *log.Manager
+	Controller Controller
+	// Quorum serves other nodes on a controller's listeners; nil on a broker's.
+	Quorum      Quorum
 	ProducerIDs ProducerIDs
 	Authorizer  authz.Authorizer
 	// CheckSecurity tells whether the listeners could do with settings that are to be; nil: they have none.
@@ -76,12 +78,14 @@ type Broker struct {
 	stopping        chan struct{} // closed by Stop
 	// What ApiVersions answers on either kind of listener.
 	apiKeys, controllerKeys []kmsg.ApiVersionsResponseApiKey
+	controllerRoutes        []wire.Route
 }
 
 // New returns the handlers of a broker.
 func New(d Deps) *Broker {
 	b := &Broker{Deps: d, sessions: newFetchSessions(d.Config().Int("max.incremental.fetch.session.cache.slots"), d.Now), stopping: make(chan struct{})}
-	b.apiKeys, b.controllerKeys = wire.ApiVersionKeys(b.Routes()), wire.ApiVersionKeys(b.ControllerRoutes())
+	b.controllerRoutes = b.ControllerRoutes()
+	b.apiKeys, b.controllerKeys = wire.ApiVersionKeys(b.Routes()), wire.ApiVersionKeys(b.controllerRoutes)
 	return b
 }
 
@@ -92,7 +96,7 @@ func (b *Broker) Stop() { close(b.stopping) }
 // forward hands a request to the controller and replies with what it answers; edit, if not nil, may change the
 // answer.
 func (b *Broker) forward(r *wire.Request, req kmsg.Request, edit func(kmsg.Response)) {
-	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
+	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, ClientHost: r.Conn.Remote.Addr(), Listener: r.Conn.Listener}
 	b.Group.Go("forward", func(ctx context.Context) {
 		resp, err := b.Controller.Handle(ctx, rc, req)
 		if err != nil {

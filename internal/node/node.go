@@ -79,9 +79,15 @@ type Node struct {
 	controller *controller.Controller
 	uplink     *uplink.Broker
 	groups     *group.Coordinator
+	way        uplink.Channel // to the active controller
 	handlers   *handler.Broker
+	authz      authz.Authorizer
+	observer   *observer
 	rights     *authz.Standard // nil: nobody is refused
 	server     *server.Server
+
+	controllerHandlers *handler.Broker
+	controllerServer   *server.Server
 
 	clientMetrics *clientmetrics.Manager // nil: off
 	ids           *uplink.ProducerIDs
@@ -113,7 +119,7 @@ func (n *Node) Failed() <-chan error { return n.failed }
 
 // Addr is the address that a listener is bound to, empty if there is no such listener.
 func (n *Node) Addr(listener string) string {
-	if a := n.server.Addr(listener); a != nil {
+	if a := n.address(listener); a != nil {
 		return a.String()
 	}
 	return ""
@@ -137,10 +143,10 @@ func (n *Node) fail(err error) {
 // as cleanly left. What it returns was not as it should be; the process may end all the same.
 func (n *Node) Stop() error {
 	n.leaving.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
-	defer cancel()
-	if err := n.uplink.Shutdown(ctx); err != nil {
-		n.logger.Warn("controlled shutdown was cut short", "err", err)
+	if n.config.Load().Node().Broker {
+		if err := n.leave(); err != nil {
+			n.logger.Warn("controlled shutdown was cut short", "err", err)
+		}
 	}
 	n.handlers.Stop()
 	n.groups.Close()
@@ -151,6 +157,11 @@ func (n *Node) Stop() error {
 	if err != nil {
 		err = fmt.Errorf("close logs: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	n.quorum.Resign(ctx)
+	n.controllerHandlers.Stop()
+	n.controllerServer.Stop(stopGrace)
 	n.watch.Stop()
 	n.metaGroup.Stop()
 	return errors.Join(err, n.quorum.Close())

@@ -28,6 +28,7 @@ func serverLimits(c *config.Set) server.Limits {
 // configChanged hands dynamic settings to the rooms that do not ask for them with each request.
 func (n *Node) configChanged(c *config.Set) {
 	n.server.SetLimits(serverLimits(c))
+	n.controllerServer.SetLimits(serverLimits(c))
 	if err := n.channels.Change(c); err != nil {
 		n.logger.Warn("settings of listeners that changed cannot be used, the old ones stay", "err", err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/uplink"
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 // Start builds a node and returns when it serves. It writes nothing if the settings, the directories or the ports are
@@ -68,11 +69,12 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
 	})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
+	n.authz, n.observer = n.authorizer(), newObserver(n.opts.Metrics)
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
 	if err := n.listen(); err != nil {
 		return nil, err
 	}
-	undo = append([]func(){func() { n.server.Stop(0) }}, undo...)
+	undo = append([]func(){func() { n.server.Stop(0); n.controllerServer.Stop(0) }}, undo...)
 	n.connect()
 	// Everything that a published image touches is there now: the goroutines that publish may start.
 	n.assembled.Store(true)
@@ -123,28 +125,23 @@ func (n *Node) controllerConfig(bootstrap controller.Bootstrap) controller.Confi
 	cfg := n.config.Load()
 	return controller.Config{
 		NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Settings: n.config.Load, OnImage: n.publish,
-		Endpoints: endpoints(cfg.Node().AdvertisedController), Bootstrap: bootstrap, Log: n.room("controller"),
+		Endpoints: endpoints(cfg.Node().AdvertisedController), IncarnationID: n.incarnation, Bootstrap: bootstrap, Log: n.room("controller"),
 	}
 }
 
 // openMetadata loads the metadata, which calls publish with all there is, and starts quorum and controller.
 func (n *Node) openMetadata() error {
-	cfg := n.config.Load()
 	var err error
-	n.quorum, err = quorum.Open(quorum.Config{
-		FS: n.opts.FS, Dir: cfg.Node().MetadataDir, NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Listener: n.controller,
-		Endpoints:    quorumEndpoints(cfg.Node().AdvertisedController),
-		SegmentBytes: cfg.Long("metadata.log.segment.bytes"), SegmentAge: cfg.Millis("metadata.log.segment.ms"),
-		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
-		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
-		RetentionBytes:   cfg.Long("metadata.max.retention.bytes"), RetentionAge: cfg.Millis("metadata.max.retention.ms"),
-		Log: n.room("quorum"), OnFault: n.fail,
-	})
+	n.quorum, err = quorum.Open(n.quorumConfig())
 	if err != nil {
 		return err
 	}
 	n.controller.Start(n.metaGroup, n.quorum)
+	if err := n.controllerServer.Start(); err != nil { // without it there may be no quorum
+		return errors.Join(err, n.quorum.Close())
+	}
 	n.quorum.Start(n.metaGroup)
+	n.keepRegistered()
 	return nil
 }
 
@@ -156,17 +153,33 @@ func (n *Node) listen() error {
 			MaxInstances: cfg.Int("weir.client.telemetry.max.instances"), MaxBytes: cfg.Int("telemetry.max.bytes"),
 		}, n.opts.Metrics)
 	}
-	n.handlers = handler.New(handler.Deps{
+	n.way = n.channel()
+	n.handlers = handler.New(n.deps())
+	var err error
+	if n.server, err = n.newServer(listenersOf(cfg.Node(), false), n.handlers.Routes()); err != nil {
+		return err
+	}
+	deps := n.deps()
+	deps.Controller, deps.Quorum, deps.Group = n.controller, voice{n}, n.metaGroup
+	n.controllerHandlers = handler.New(deps)
+	n.controllerServer, err = n.newServer(listenersOf(cfg.Node(), true), n.controllerHandlers.ControllerRoutes())
+	return err
+}
+
+// deps is what the handlers of a broker's listeners stand on.
+func (n *Node) deps() handler.Deps {
+	return handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
-		Controller: n.controller, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authorizer(), CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
+		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
-	})
-	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: newObserver(n.opts.Metrics)}
-	for _, l := range cfg.Node().Listeners {
-		routes := n.handlers.Routes()
-		if l.Controller {
-			routes = n.handlers.ControllerRoutes()
-		}
+	}
+}
+
+// newServer binds listeners without accepting yet.
+func (n *Node) newServer(ls []config.Listener, routes []wire.Route) (*server.Server, error) {
+	cfg := n.config.Load()
+	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: n.observer}
+	for _, l := range ls {
 		sc.Listeners = append(sc.Listeners, server.Listener{
 			Name: l.Name, SecurityProtocol: l.Protocol, Address: l.Address(), Routes: routes,
 			Privileged: l.Controller || l.Name == cfg.Node().InterBroker,
@@ -174,11 +187,11 @@ func (n *Node) listen() error {
 			SendBufferBytes: cfg.Int("socket.send.buffer.bytes"), ReceiveBufferBytes: cfg.Int("socket.receive.buffer.bytes"),
 		})
 	}
-	var err error
-	if n.server, err = server.New(sc); err != nil {
-		return err
+	s, err := server.New(sc)
+	if err != nil {
+		return nil, err
 	}
-	return n.server.Listen()
+	return s, s.Listen()
 }
 
 // connect makes the broker's half of the controller protocol.
@@ -189,7 +202,7 @@ func (n *Node) connect() {
 		rack = &r
 	}
 	n.uplink = uplink.NewBroker(uplink.Config{
-		Channel: n.controller, BrokerID: n.id, ClusterID: n.clusterID, IncarnationID: n.incarnation,
+		Channel: n.way, BrokerID: n.id, ClusterID: n.clusterID, IncarnationID: n.incarnation,
 		Endpoints: n.boundEndpoints(), Rack: rack, Directories: n.onlineDirectories(), Features: image.SupportedFeatures(),
 		PreviousEpoch: n.logs.PreviousBrokerEpoch(), HeartbeatInterval: cfg.Millis("broker.heartbeat.interval.ms"),
 		Offset: func() int64 { return n.image.Load().Offset() }, Log: n.room("uplink"),
@@ -200,10 +213,21 @@ func (n *Node) connect() {
 // join makes the broker a member of the cluster and opens the doors.
 func (n *Node) join(ctx context.Context) error {
 	n.register()
-	if err := n.controller.WaitActive(ctx); err != nil {
+	nc := n.config.Load().Node()
+	if nc.Alone {
+		if err := n.controller.WaitActive(ctx); err != nil {
+			return err
+		}
+	}
+	if !nc.Broker {
+		n.serving.Store(true)
+		return nil
+	}
+	epoch, err := n.uplink.Register(ctx)
+	if err != nil {
 		return err
 	}
-	if _, err := n.uplink.Register(ctx); err != nil {
+	if err := n.awaitImage(ctx, epoch); err != nil {
 		return err
 	}
 	if err := n.tellOffline(); err != nil {
@@ -232,15 +256,27 @@ func (l lateIDs) Next(ctx context.Context) (int64, error) { return l.n.ids.Next(
 // boundEndpoints are the advertised listeners, with the ports that the system chose where the settings leave them
 // open.
 func (n *Node) boundEndpoints() []image.Endpoint {
-	out := endpoints(n.config.Load().Node().Advertised)
+	return n.withPorts(endpoints(n.config.Load().Node().Advertised))
+}
+
+// withPorts fills in the ports that the system chose.
+func (n *Node) withPorts(out []image.Endpoint) []image.Endpoint {
 	for i := range out {
 		if out[i].Port == 0 {
-			if a, ok := n.server.Addr(out[i].Name).(*net.TCPAddr); ok {
+			if a, ok := n.address(out[i].Name).(*net.TCPAddr); ok {
 				out[i].Port = uint16(a.Port)
 			}
 		}
 	}
 	return out
+}
+
+// address is where a listener of either kind is bound, nil if there is none.
+func (n *Node) address(listener string) net.Addr {
+	if a := n.server.Addr(listener); a != nil {
+		return a
+	}
+	return n.controllerServer.Addr(listener)
 }
 
 var securityProtocols = map[string]int16{config.Plaintext: 0, config.SSL: 1, config.SASLPlaintext: 2, config.SASLSSL: 3}

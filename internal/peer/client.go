@@ -103,8 +103,11 @@ func (c *Client) connected(ctx context.Context) (*conn, error) {
 	defer context.AfterFunc(c.ctx, cancel)()
 	cn, err := open(ctx, &c.cfg)
 	if err != nil {
-		if c.ctx.Err() != nil {
+		switch {
+		case c.ctx.Err() != nil:
 			return nil, ErrClosed
+		case ctx.Err() != nil: // no failure of the other node: the caller had no time left, perhaps for the back-off
+			return nil, err
 		}
 		c.failures++
 		c.retryAt = time.Now().Add(c.backoff())

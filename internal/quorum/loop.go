@@ -257,8 +257,9 @@ func (q *Quorum) noteRole() {
 	if v, ok := q.voters.Load().byRaft[st.Lead]; ok {
 		leader = v.ID
 	}
+	before := q.electedTerm.Swap(elected)
 	q.noteLeader(leader, term)
-	if q.electedTerm.Swap(elected) == elected {
+	if before == elected {
 		return
 	}
 	q.renounced, q.muted, q.handing = false, false, 0
@@ -293,10 +294,10 @@ func (q *Quorum) Changed() <-chan struct{} {
 
 // handOver ends this node's term: it gives leadership to the voter that has most of the log, or, if there is none other
 // than the given one, falls silent until it has lost it. It belongs to the loop.
-func (q *Quorum) handOver(except uint64) {
+func (q *Quorum) handOver(except uint64) (done bool) {
 	to := q.successor(except)
 	if to == 0 && except == 0 {
-		return // nobody could lead in its place
+		return false // nobody could lead in its place
 	}
 	q.renounce()
 	if to != 0 {
@@ -304,6 +305,7 @@ func (q *Quorum) handOver(except uint64) {
 		q.handing = ticksPerTimeout
 		q.node.TransferLeader(to)
 	}
+	return true
 }
 
 // Resign hands leadership to the voter that has most of the log, and returns when another leads, or ctx ends, or there
@@ -312,7 +314,12 @@ func (q *Quorum) Resign(ctx context.Context) {
 	if q.node == nil || q.electedTerm.Load() == 0 {
 		return
 	}
-	q.inLoop(func() { q.handOver(0) })
+	nobody := make(chan struct{})
+	q.inLoop(func() {
+		if !q.handOver(0) {
+			close(nobody)
+		}
+	})
 	for q.electedTerm.Load() != 0 {
 		changed := q.Changed()
 		if q.electedTerm.Load() == 0 {
@@ -320,6 +327,8 @@ func (q *Quorum) Resign(ctx context.Context) {
 		}
 		select {
 		case <-changed:
+		case <-nobody:
+			return
 		case <-ctx.Done():
 			return
 		}

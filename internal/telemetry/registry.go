@@ -30,7 +30,8 @@ type Registry struct {
 	sources []func(Emit)
 	topics  sync.Map // topic name → *Topic
 	all     *Topic
-	api     sync.Map // API name → *Request
+	api     sync.Map   // API name → *Request
+	making  sync.Mutex // of an API's measurements
 }
 
 // entry is a figure that was declared.

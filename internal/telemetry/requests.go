@@ -44,11 +44,12 @@ func (r *Registry) Request(api string) *Request {
 	if q, ok := r.api.Load(api); ok {
 		return q.(*Request)
 	}
-	q := &Request{name: api, r: r, errors: map[string]*Counter{}}
-	old, loaded := r.api.LoadOrStore(api, q)
-	if loaded {
-		return old.(*Request)
+	r.making.Lock() // nobody may see it half made
+	defer r.making.Unlock()
+	if q, ok := r.api.Load(api); ok {
+		return q.(*Request)
 	}
+	q := &Request{name: api, r: r, errors: map[string]*Counter{}}
 	for _, h := range []struct {
 		to         **Histogram
 		name, help string
@@ -65,6 +66,7 @@ func (r *Registry) Request(api string) *Request {
 	}
 	q.requestBytes = r.Counter(Fact{Name: "weir_request_bytes_total", Kind: PlainCounter, Help: "Bytes of requests."}, "request", api)
 	q.none = q.errorCounter(noError)
+	r.api.Store(api, q)
 	return q
 }
 

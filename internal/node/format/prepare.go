@@ -49,7 +49,7 @@ func Prepare(fsys vfs.FS, n *config.Node, now time.Time, logger *slog.Logger) (P
 			p.MetadataDirectoryID = d.Meta.DirectoryID
 		}
 	}
-	if s.HasMetadata && !s.Imported {
+	if s.HasMetadata && !s.Imported && n.Controller { // a broker without that role only follows
 		if err := takeOver(fsys, n, s, p.MetadataDirectoryID, now, logger); err != nil {
 			return Prepared{}, err
 		}

@@ -1,0 +1,353 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/node/format"
+	"github.com/weir-stream/weir/internal/telemetry"
+	"github.com/weir-stream/weir/internal/vfs"
+)
+
+const clusterDeadline = 60 * time.Second
+
+// member is one node of a cluster in this process, over real sockets, with its files in memory.
+type member struct {
+	k       *cluster
+	id      int
+	roles   string
+	fs      *vfs.Mem
+	address string // of the broker
+	n       *Node
+}
+
+type cluster struct {
+	t       *testing.T
+	voters  string
+	members []*member
+	extra   []string
+	// dynamic are the addresses of the controllers of a quorum without static voters.
+	dynamic string
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+// newClusterOf makes, but does not start, nodes with the roles given; those with the role of a controller vote.
+func newClusterOf(t *testing.T, roles []string, extra ...string) *cluster {
+	t.Helper()
+	k := &cluster{t: t, extra: extra}
+	var voters []string
+	for i, r := range roles {
+		m := &member{k: k, id: i + 1, roles: r, fs: vfs.NewMem()}
+		if strings.Contains(r, "controller") {
+			voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", m.id, freePort(t)))
+		}
+		k.members = append(k.members, m)
+	}
+	k.voters = strings.Join(voters, ",")
+	t.Cleanup(func() {
+		for _, m := range k.members {
+			if m.n != nil {
+				m.kill()
+			}
+		}
+	})
+	for _, m := range k.members {
+		m.format()
+	}
+	return k
+}
+
+func (m *member) controllerAddress() string {
+	for _, v := range strings.Split(m.k.voters, ",") {
+		if id, address, _ := strings.Cut(v, "@"); id == fmt.Sprint(m.id) {
+			return address
+		}
+	}
+	return ""
+}
+
+func (m *member) settings() *config.Set {
+	m.k.t.Helper()
+	if m.address == "" {
+		m.address = fmt.Sprintf("127.0.0.1:%d", freePort(m.k.t))
+	}
+	var listeners []string
+	if strings.Contains(m.roles, "broker") {
+		listeners = append(listeners, "PLAINTEXT://"+m.address)
+	}
+	if a := m.controllerAddress(); a != "" {
+		listeners = append(listeners, "CONTROLLER://"+a)
+	}
+	lines := []string{
+		fmt.Sprint("node.id=", m.id), "process.roles=" + m.roles, "controller.listener.names=CONTROLLER",
+		"listeners=" + strings.Join(listeners, ","), "log.dirs=/data", "controller.quorum.voters=" + m.k.voters,
+		"offsets.topic.num.partitions=2", "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
+		"broker.heartbeat.interval.ms=200", "broker.session.timeout.ms=3000",
+	}
+	set, _, err := config.Load(nil, append(lines, m.k.extra...))
+	if err != nil {
+		m.k.t.Fatal(err)
+	}
+	return set
+}
+
+func (m *member) format() {
+	m.k.t.Helper()
+	set := m.settings()
+	r := format.Request{Node: set.Node(), ClusterID: "cluster-of-the-test", Out: new(strings.Builder), Now: time.Now()}
+	if err := format.Format(m.fs, r); err != nil {
+		m.k.t.Fatal(err)
+	}
+}
+
+// start starts nodes side by side: none of them serves before most of the voters do.
+func (k *cluster) start(ms ...*member) {
+	k.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), clusterDeadline)
+	defer cancel()
+	type outcome struct {
+		m   *member
+		n   *Node
+		err error
+	}
+	done := make(chan outcome, len(ms))
+	level := slog.LevelError
+	if os.Getenv("WEIR_TEST_LOG") != "" {
+		level = slog.LevelDebug
+	}
+	for _, m := range ms {
+		opts := Options{Config: m.settings(), FS: m.fs, Logs: telemetry.NewLogs(os.Stderr, level, false)}
+		go func() {
+			n, err := Start(ctx, opts)
+			done <- outcome{m, n, err}
+		}()
+	}
+	failed := false
+	for range ms {
+		o := <-done
+		if o.m.n = o.n; o.err != nil {
+			o.m.n, failed = nil, true
+			k.t.Errorf("node %d: %v", o.m.id, o.err)
+		}
+	}
+	if failed {
+		k.t.FailNow()
+	}
+}
+
+// kill ends a node as a process ends that is killed: what the system has stays, nobody is told.
+func (m *member) kill() {
+	n := m.n
+	m.n = nil
+	n.server.Stop(0)
+	n.controllerServer.Stop(0)
+	n.metaGroup.Stop()
+	n.handlers.Stop()
+	n.work.Stop()
+	n.watch.Stop()
+	n.groups.Close()
+	n.logGroup.Stop()
+	_ = n.logs.Abandon()
+	_ = n.quorum.Close()
+}
+
+func (k *cluster) client(opts ...kgo.Opt) *kgo.Client {
+	k.t.Helper()
+	var seeds []string
+	for _, m := range k.members {
+		if m.n != nil && strings.Contains(m.roles, "broker") {
+			seeds = append(seeds, m.address)
+		}
+	}
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(50 * time.Millisecond), kgo.RetryTimeout(clusterDeadline)}, opts...)...)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(c.Close)
+	return c
+}
+
+func (k *cluster) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), clusterDeadline)
+	k.t.Cleanup(cancel)
+	return ctx
+}
+
+func (k *cluster) eventually(what string, ok func() bool) {
+	k.t.Helper()
+	for end := time.Now().Add(clusterDeadline); !ok(); {
+		if time.Now().After(end) {
+			k.t.Fatalf("waited in vain until %s", what)
+		}
+		t := time.NewTimer(10 * time.Millisecond)
+		<-t.C
+	}
+}
+
+// active is the member that is the active controller.
+func (k *cluster) active() *member {
+	var found *member
+	k.eventually("there is an active controller", func() bool {
+		for _, m := range k.members {
+			if m.n != nil && m.n.controller.Active() {
+				found = m
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (k *cluster) produce(c *kgo.Client, topic string, n int) {
+	k.t.Helper()
+	for i := range n {
+		r := c.ProduceSync(k.ctx(), &kgo.Record{Topic: topic, Value: fmt.Append(nil, topic, "-", i)})
+		if err := r.FirstErr(); err != nil {
+			k.t.Fatalf("record %d of %s: %v", i, topic, err)
+		}
+	}
+}
+
+func (k *cluster) consume(topic string, n int) {
+	k.t.Helper()
+	c := k.client(kgo.ConsumeTopics(topic))
+	defer c.Close()
+	seen := map[string]bool{}
+	for len(seen) < n {
+		fs := c.PollFetches(k.ctx())
+		if err := fs.Err0(); err != nil {
+			k.t.Fatalf("%d of %d records of %s: %v", len(seen), n, topic, err)
+		}
+		fs.EachRecord(func(r *kgo.Record) { seen[string(r.Value)] = true })
+	}
+}
+
+func (k *cluster) create(c *kgo.Client, topic string, partitions int32, factor int16) {
+	k.t.Helper()
+	if _, err := kadm.NewClient(c).CreateTopic(k.ctx(), partitions, factor, nil, topic); err != nil {
+		k.t.Fatalf("create %s: %v", topic, err)
+	}
+}
+
+// TestThreeNodes: three nodes that are brokers and controllers agree, forward, spread partitions, lose their active
+// controller and go on, and come back.
+func TestThreeNodes(t *testing.T) {
+	k := newClusterOf(t, []string{"broker,controller", "broker,controller", "broker,controller"})
+	k.start(k.members...)
+	c := k.client()
+	k.create(c, "spread", 6, 1)
+	k.create(c, "copied", 3, 3)
+	k.produce(c, "spread", 30)
+	k.produce(c, "copied", 30)
+	adm := kadm.NewClient(c)
+	md, err := adm.Metadata(k.ctx(), "spread")
+	if err != nil || len(md.Brokers) != 3 {
+		t.Fatalf("metadata: %v, %d brokers", err, len(md.Brokers))
+	}
+	leaders := map[int32]int{}
+	for _, p := range md.Topics["spread"].Partitions {
+		leaders[p.Leader]++
+	}
+	if len(leaders) != 3 {
+		t.Errorf("six partitions are led by %v", leaders)
+	}
+	k.consume("spread", 30)
+	k.describeQuorum(c, 3, 0)
+
+	old := k.active()
+	old.kill()
+	k.create(c, "after", 1, 1) // waits for another active controller
+	now := k.active()
+	if now == old {
+		t.Fatal("the killed node is active")
+	}
+	k.eventually("the dead broker is fenced", func() bool { return now.n.image.Load().Broker(int32(old.id)).Fenced })
+	k.produce(c, "copied", 30)
+	k.consume("copied", 30)
+
+	k.start(old)
+	k.eventually("all replicas are in sync again", func() bool {
+		topic := now.n.image.Load().TopicByName("copied")
+		for _, p := range topic.Partitions {
+			if len(p.ISR) != 3 {
+				return false
+			}
+		}
+		return true
+	})
+	k.consume("spread", 30)
+	k.eventually("all controllers are registered", func() bool { return len(old.n.image.Load().Controllers()) == 3 })
+
+	// A clean stop of the active controller hands both of its offices over.
+	now = k.active()
+	if err := now.n.Stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	now.n = nil
+	k.create(c, "after-stop", 1, 2)
+	k.start(now)
+}
+
+func (k *cluster) describeQuorum(c *kgo.Client, voters, observers int) {
+	k.t.Helper()
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	rt := kmsg.NewDescribeQuorumRequestTopic()
+	rt.Topic = "__cluster_metadata"
+	rt.Partitions = append(rt.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
+	req.Topics = append(req.Topics, rt)
+	k.eventually("the quorum is described whole", func() bool {
+		resp, err := req.RequestWith(k.ctx(), c)
+		if err != nil || resp.ErrorCode != 0 || len(resp.Topics) != 1 {
+			return false
+		}
+		p := resp.Topics[0].Partitions[0]
+		if len(p.CurrentVoters) != voters || len(p.Observers) != observers || int(p.LeaderID) != k.active().id {
+			return false
+		}
+		for _, s := range append(p.CurrentVoters, p.Observers...) {
+			if s.LogEndOffset < 0 || s.LastFetchTimestamp <= 0 {
+				return false
+			}
+		}
+		return len(resp.Nodes) == voters
+	})
+}
+
+// TestRolesApart: three controllers, two brokers that only follow, and one more that joins later.
+func TestRolesApart(t *testing.T) {
+	k := newClusterOf(t, []string{"controller", "controller", "controller", "broker", "broker", "broker"})
+	k.start(k.members[:5]...)
+	c := k.client()
+	k.create(c, "t", 4, 2)
+	k.produce(c, "t", 20)
+	k.start(k.members[5])
+	k.create(c, "wide", 3, 3)
+	k.produce(c, "wide", 20)
+	k.describeQuorum(c, 3, 3)
+	k.active().kill()
+	k.create(c, "later", 3, 3)
+	k.produce(c, "later", 20)
+	k.consume("t", 20)
+	k.consume("later", 20)
+}
