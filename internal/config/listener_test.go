@@ -127,3 +127,21 @@ func TestIPv4AndIPv6MayShareAPort(t *testing.T) {
 		t.Error("two IPv4 addresses share a port")
 	}
 }
+
+// Several nodes whose listeners for each other are secured do not start: they could not speak to each other. One node
+// speaks to itself without a listener.
+func TestSecuredListenersBetweenNodesAreRefused(t *testing.T) {
+	const files = "ssl.keystore.type=PEM\nssl.keystore.location=/k.pem\n"
+	three := "controller.quorum.voters=1@a:9093,2@b:9093,3@c:9093\n"
+	for _, c := range []struct{ lines, key string }{
+		{three + files + "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SSL", "controller.listener.names"},
+		{three + files + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT", "inter.broker.listener.name"},
+		{three, ""},
+		{"controller.quorum.voters=1@localhost:9093\n" + files + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:SSL", ""},
+	} {
+		_, _, err := tryLoad(t, combined+c.lines)
+		if c.key == "" && err != nil || c.key != "" && (err == nil || !strings.Contains(err.Error(), c.key) || !strings.Contains(err.Error(), "plain text")) {
+			t.Errorf("%s: %v", c.lines, err)
+		}
+	}
+}

@@ -72,7 +72,29 @@ func (s *Set) deriveNode() (Node, error) {
 		}
 	}
 	n.Alone = n.alone()
-	return n, nil
+	return n, s.checkBetweenNodes(&n)
+}
+
+// checkBetweenNodes refuses a cluster of several nodes whose listeners for each other are secured: nodes speak plain
+// text among themselves, so that such a cluster would never form.
+func (s *Set) checkBetweenNodes(n *Node) error {
+	if n.Alone || n.Legacy {
+		return nil
+	}
+	protocols, err := s.protocolMap(n.ControllerListenerNames)
+	if err != nil {
+		return err
+	}
+	const reason = "between several nodes this version of Weir speaks plain text only; give that listener the protocol PLAINTEXT on a network that nobody else reaches, or run a single node"
+	for _, name := range n.ControllerListenerNames {
+		if p := protocols[name]; p != "PLAINTEXT" {
+			return &Error{Key: "controller.listener.names", Value: name + ":" + p, Reason: reason}
+		}
+	}
+	if l, ok := n.ListenerNamed(n.InterBroker); n.Broker && ok && l.Protocol != "PLAINTEXT" {
+		return &Error{Key: "inter.broker.listener.name", Value: l.Name + ":" + l.Protocol, Reason: reason}
+	}
+	return nil
 }
 
 func (s *Set) deriveIdentity(n *Node) error {

@@ -6,7 +6,7 @@ var replicationDefs = []Def{
 	{Name: "follower.fetch.last.tiered.offset.enable", Type: Boolean, Default: "false", Importance: Medium, Update: ClusterWide, Effect: NoEffect, Why: "tiered storage is not there yet"},
 	{Name: "follower.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Importance: Medium, Update: ClusterWide, Valid: atLeast(0), DynamicOnly: true,
 		Doc: "How many bytes a second a broker fetches for followers that are behind, of replicas in follower.replication.throttled.replicas. Can be set while running only."},
-	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Valid: atLeast(1), Effect: NoEffect, Why: "replication between brokers is not there yet"},
+	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Valid: atLeast(1), Effect: NoEffect, Why: "leaders go back to their preferred replicas when kafka-leader-election asks, not by themselves"},
 	{Name: "leader.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Importance: Medium, Update: ClusterWide, Valid: atLeast(0), DynamicOnly: true,
 		Doc: "How many bytes a second a broker sends to followers that are not in sync, of replicas in leader.replication.throttled.replicas. Can be set while running only."},
 	{Name: "replica.alter.log.dirs.io.max.bytes.per.second", Type: Long, Default: "9223372036854775807", Importance: Medium, Update: ClusterWide, Valid: atLeast(0), DynamicOnly: true,
@@ -33,7 +33,7 @@ var replicationDefs = []Def{
 		Doc: "How long a follower waits for an answer of its leader."},
 	{Name: "replication.quota.window.num", Type: Int, Default: "11", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "copies are throttled over one second"},
 	{Name: "replication.quota.window.size.seconds", Type: Int, Default: "1", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "copies are throttled over one second"},
-	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Update: ClusterWide, Effect: NoEffect, Why: "replication between brokers is not there yet",
+	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Update: ClusterWide,
 		Doc: "Whether a replica that is not in sync may lead when no other is left, at the cost of records."},
-	{Name: "unclean.leader.election.interval.ms", Type: Long, Default: "300000", Importance: Medium, Valid: atLeast(1), Internal: true, Effect: NoEffect, Why: "replication between brokers is not there yet"},
+	{Name: "unclean.leader.election.interval.ms", Type: Long, Default: "300000", Importance: Medium, Valid: atLeast(1), Internal: true, Effect: NoEffect, Why: "looked at whenever a broker comes, goes or loses a directory, not by time"},
 }

@@ -68,6 +68,6 @@ var topicDefs = []Def{
 		Doc: "By how much at most log.roll.ms is shortened by chance, so that not all segments roll at once."},
 	{Name: "segment.ms", Type: Long, Default: "604800000", Importance: Medium, Valid: atLeast(1), Server: "log.roll.ms",
 		Doc: "Age at which a new segment file is begun. Wins over log.roll.hours."},
-	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Importance: Medium, Server: "unclean.leader.election.enable", Effect: NoEffect, Why: "replication between brokers is not there yet",
+	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Importance: Medium, Server: "unclean.leader.election.enable",
 		Doc: "Whether a replica that is not in sync may lead when no other is left, at the cost of records."},
 }
