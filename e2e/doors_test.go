@@ -153,7 +153,7 @@ func TestMakeUp(t *testing.T) {
 	}
 	p.tools(b)
 	again, code := p.do(clone, "", "make", "up")
-	if code != 0 || !strings.Contains(again, b.Bootstrap) || !strings.Contains(again, b.Dashboard) || !strings.Contains(again, "NO TLS, NO LOGIN, NO ACCESS CONTROL") {
+	if code != 0 || !strings.Contains(again, b.Bootstrap) || !strings.Contains(again, b.Dashboard) || !strings.Contains(again, "TLS, SCRAM and ACLs") {
 		t.Errorf("the second time: %d %s", code, again)
 	}
 	if out, code := p.do(clone, "", "make", "down"); code != 0 || p.processes() != "" {
@@ -164,7 +164,7 @@ func TestMakeUp(t *testing.T) {
 	if second.Bootstrap != b.Bootstrap || second.Dashboard != b.Dashboard {
 		t.Errorf("moved from %+v to %+v", b, second)
 	}
-	if out := p.must("kafka-console-consumer", "--bootstrap-server", b.Bootstrap, "--topic", "hello", "--from-beginning", "--max-messages", "1", "--timeout-ms", "30000"); out != "hi\n" {
+	if out := p.must("kafka-console-consumer", "--bootstrap-server", b.Bootstrap, "--command-config", b.ClientProperties, "--topic", "hello", "--from-beginning", "--max-messages", "1", "--timeout-ms", "30000"); out != "hi\n" {
 		t.Errorf("read %q", out)
 	}
 }
@@ -297,7 +297,7 @@ func (p *person) throughTheDoor(api string) {
 // hearsOfChanges listens while a cluster is stopped and started.
 func (p *person) hearsOfChanges(api, token string) {
 	p.Helper()
-	req, _ := http.NewRequestWithContext(p.Context(), "GET", api+"/events?cluster=main", nil)
+	req, _ := http.NewRequestWithContext(p.Context(), http.MethodGet, api+"/events?cluster=main", nil)
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

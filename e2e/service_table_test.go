@@ -267,7 +267,7 @@ func (h *house) killTwo(l *load) {
 	h.await(func() error {
 		for _, id := range []int32{1, 2} {
 			if _, err := provider.NewLocal().Find(h.layout().PID(id)); !errors.Is(err, provider.ErrNotRunning) {
-				return fmt.Errorf("broker %d lives: %v", id, err)
+				return fmt.Errorf("broker %d lives: %w", id, err)
 			}
 		}
 		return nil

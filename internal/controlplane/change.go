@@ -131,7 +131,7 @@ func (s *Service) Change(ctx context.Context, actor, cluster string, r ChangeReq
 	m := s.member(c.ID)
 	m.admit.Lock()
 	defer m.admit.Unlock()
-	if op := m.personal(); op != nil {
+	if op := s.personal(ctx, m); op != nil {
 		return nil, fmt.Errorf("%w on %s: %s, by %s (%s): wait for its end, or cancel it", ErrBusy, c.Name, op.Kind, op.Actor, op.ID)
 	}
 	if err := s.yieldHealing(ctx, m, c, r); err != nil {
@@ -170,7 +170,7 @@ func (s *Service) Change(ctx context.Context, actor, cluster string, r ChangeReq
 // brokers, and refuses an operation on a broker that healing works on.
 func (s *Service) yieldHealing(ctx context.Context, m *member, c *spec.Cluster, r ChangeRequest) error {
 	all := r.Kind == spec.OpStop || r.Kind == spec.OpDelete
-	for _, op := range m.running() {
+	for _, op := range s.atWork(ctx, m) {
 		switch {
 		case op.Kind != spec.OpHeal:
 		case all:

@@ -37,7 +37,7 @@ func (s *Service) Export(ctx context.Context, cluster, dir string) ([]string, er
 	m := s.member(c.ID)
 	m.admit.Lock() // nobody starts or changes it meanwhile
 	defer m.admit.Unlock()
-	if op := m.personal(); op != nil {
+	if op := s.personal(ctx, m); op != nil {
 		return nil, fmt.Errorf("%w on %s: %s (%s): wait for its end", ErrBusy, c.Name, op.Kind, op.ID)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -216,7 +216,7 @@ func TestStoreFull(t *testing.T) {
 	}
 	defer s.Close()
 	create(t, s, 3)
-	full := error(fmt.Errorf("write: %w: free some on the disk", store.ErrFull))
+	full := fmt.Errorf("write: %w: free some on the disk", store.ErrFull)
 	f.fails.Store(&full)
 	if _, err := s.Change(t.Context(), "ann", "orders", ChangeRequest{Kind: spec.OpStop}); !errors.Is(err, store.ErrFull) {
 		t.Errorf("a change that cannot be remembered: %v", err)

@@ -136,16 +136,6 @@ func (m *member) running() []*spec.Operation {
 	return out
 }
 
-// personal is the running operation that is not healing's, nil if none.
-func (m *member) personal() *spec.Operation {
-	for _, op := range m.running() {
-		if op.Kind != spec.OpHeal {
-			return op
-		}
-	}
-	return nil
-}
-
 // busy are the brokers that an operation works on now: from the first step
 // that names a broker until the last one that does.
 func busy(op *spec.Operation) []int32 {
@@ -277,7 +267,7 @@ func (s *Service) died(last *spec.Observation, c *spec.Cluster) bool {
 
 // look observes a cluster, mends it and writes down how it is.
 func (s *Service) look(ctx context.Context, m *member, c *spec.Cluster) {
-	idle := c.State == spec.Stopped && m.personal() == nil
+	idle := c.State == spec.Stopped && s.personal(ctx, m) == nil
 	if !idle {
 		if _, err := s.observe(ctx, m, *c); err != nil {
 			return // the service is ending
@@ -312,7 +302,7 @@ func (w watching) Observe(ctx context.Context, c spec.Cluster) (spec.Observation
 // liftThrottle removes a limit that an operation left behind: it failed, or
 // could not reach the cluster when it ended.
 func (s *Service) liftThrottle(ctx context.Context, m *member, c *spec.Cluster) {
-	if last, ok := m.last(); !c.Throttled || m.personal() != nil || !ok || !last.Reachable {
+	if last, ok := m.last(); !c.Throttled || s.personal(ctx, m) != nil || !ok || !last.Reachable {
 		return
 	}
 	if err := s.world.Reassign(ctx, *c, nil, 0); err != nil {

@@ -93,6 +93,26 @@ func (s *Service) run(ctx context.Context, m *member, op *spec.Operation) {
 	s.ended(ctx, m, op)
 }
 
+// atWork lists the operations that run on a cluster. One that is over in the
+// store is not among them: who has read that it ended may go on at once, though
+// the service has still to take note of it.
+func (s *Service) atWork(ctx context.Context, m *member) []*spec.Operation {
+	return slices.DeleteFunc(m.running(), func(op *spec.Operation) bool {
+		stored, err := store.Operations.Get(ctx, s.store, store.Under(op.Cluster, op.ID))
+		return err == nil && stored.State.Final()
+	})
+}
+
+// personal is the running operation that is not healing's, nil if none.
+func (s *Service) personal(ctx context.Context, m *member) *spec.Operation {
+	for _, op := range s.atWork(ctx, m) {
+		if op.Kind != spec.OpHeal {
+			return op
+		}
+	}
+	return nil
+}
+
 // ended takes note of an operation that is over, well or not.
 func (s *Service) ended(ctx context.Context, m *member, op *spec.Operation) {
 	if done, err := store.Operations.Get(ctx, s.store, store.Under(op.Cluster, op.ID)); err == nil {

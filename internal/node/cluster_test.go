@@ -37,8 +37,6 @@ type cluster struct {
 	voters  string
 	members []*member
 	extra   []string
-	// dynamic are the addresses of the controllers of a quorum without static voters.
-	dynamic string
 }
 
 func freePort(t *testing.T) int {

@@ -96,13 +96,12 @@ func (m *Manager) leaderOffset(ctx context.Context, c conn, f *following, which 
 	if err != nil {
 		return -1, err
 	}
-	for _, t := range resp.(*kmsg.ListOffsetsResponse).Topics {
-		for _, p := range t.Partitions {
-			if p.ErrorCode != 0 {
-				return -1, wire.Code(p.ErrorCode)
-			}
-			return p.Offset, nil
+	if topics := resp.(*kmsg.ListOffsetsResponse).Topics; len(topics) > 0 && len(topics[0].Partitions) > 0 {
+		p := topics[0].Partitions[0]
+		if p.ErrorCode != 0 {
+			return -1, wire.Code(p.ErrorCode)
 		}
+		return p.Offset, nil
 	}
 	return -1, fmt.Errorf("offset %d of %s: the leader did not answer", which, f.r.name())
 }

@@ -170,7 +170,7 @@ func TestConnect(t *testing.T) {
 // shows that the stream lives, and ends with the right to listen.
 func TestEvents(t *testing.T) {
 	d := newDoor(t)
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", d.url+Prefix+"/events?cluster=orders", nil)
+	req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+Prefix+"/events?cluster=orders", nil)
 	token := d.token(spec.RoleViewer)
 	req.Header.Set("Authorization", "Bearer "+token)
 	resp, err := d.client.Do(req)
@@ -178,7 +178,7 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
 		t.Fatal(resp.Status, resp.Header)
 	}
 	lines := bufio.NewScanner(resp.Body)
@@ -224,7 +224,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	d := newDoor(t)
 	as := d.as(spec.RoleViewer)
 	for range maxStreams {
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", d.url+Prefix+"/events", nil)
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, d.url+Prefix+"/events", nil)
 		req.Header.Set(as[0], as[1])
 		resp, err := d.client.Do(req)
 		if err != nil {

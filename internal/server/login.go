@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -142,7 +143,7 @@ func (c *conn) loginFrame() ([]byte, error) {
 	frame := make([]byte, min(size, smallLogin/4))
 	for have := 0; have < size; {
 		if have == len(frame) {
-			frame = append(frame, make([]byte, min(len(frame), size-have))...)
+			frame = slices.Concat(frame, make([]byte, min(len(frame), size-have)))
 		}
 		n, err := c.nc.Read(frame[have:])
 		if have += n; err != nil && have < size {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ func TestMeasures(t *testing.T) {
 		t.Error(err)
 	}
 	w := httptest.NewRecorder()
-	h.prometheus().ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/query?query=up", nil))
+	h.prometheus().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/query?query=up", nil))
 	if !strings.Contains(w.Body.String(), `"broker":"3"`) {
 		t.Error(w.Body)
 	}

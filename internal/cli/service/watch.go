@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"text/tabwriter"
 	"time"
 
@@ -82,6 +81,6 @@ func watchScreen(c controlplane.ClusterView) string {
 		fmt.Fprintln(&out)
 		fmt.Fprintln(&out, describe(c.Operation, time.Now()))
 	}
-	io.WriteString(&out, "\nCtrl-C ends.\n")
+	fmt.Fprint(&out, "\nCtrl-C ends.\n")
 	return out.String()
 }

@@ -63,14 +63,7 @@ var steps = map[spec.StepKind]func(context.Context, *execution, spec.StepArgs) e
 		if err := x.Files.Remove(ctx, *x.cluster, 0); err != nil {
 			return err
 		}
-		c, err := store.Clusters.Get(ctx, x.Store, x.cluster.ID)
-		if err == nil {
-			err = store.Clusters.Delete(ctx, x.Store, c)
-		}
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
-		return err
+		return store.Clusters.Remove(ctx, x.Store, x.cluster.ID)
 	},
 	spec.StepAwaitBrokers: awaitBrokers,
 	spec.StepAwaitInSync:  awaitInSync,

@@ -79,6 +79,24 @@ func (t Table[T]) Delete(ctx context.Context, s Store, v *T) error {
 	return s.Delete(ctx, t.kind, t.key(v), *t.revision(v))
 }
 
+// Remove removes a document whatever it says, again from the start when
+// somebody else wrote in between. One that is not there is no error.
+func (t Table[T]) Remove(ctx context.Context, s Store, key string) error {
+	for range maxTries {
+		v, err := t.Get(ctx, s, key)
+		if err == nil {
+			err = t.Delete(ctx, s, v)
+		}
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("remove %s %s: %w %d times in a row", t.kind, key, ErrConflict, maxTries)
+}
+
 // List reads many, the last key first. See Store.List.
 func (t Table[T]) List(ctx context.Context, s Store, prefix string, limit int, before string) ([]*T, error) {
 	docs, err := s.List(ctx, t.kind, prefix, limit, before)
@@ -96,7 +114,7 @@ func (t Table[T]) List(ctx context.Context, s Store, prefix string, limit int, b
 	return out, nil
 }
 
-// maxTries bounds how often Change meets a conflict before it gives up.
+// maxTries bounds how often Change and Remove meet a conflict before they give up.
 const maxTries = 100
 
 // Change reads a document, lets change alter it, and writes it; again from

@@ -24,8 +24,6 @@ const typePEM = "PEM"
 // errPassword stands for what the libraries say when a password does not fit, which may echo parts of the store.
 var errPassword = errors.New("its password is wrong, or the file is damaged")
 
-func (s *Store) given() bool { return s.Location != "" || s.Certificates != "" || s.Key != "" }
-
 // keyPair reads the key and chain of a key store; nil if none is given.
 func (s *Store) keyPair(keyPassword string) (*tls.Certificate, error) {
 	const what = "SSL key store"
