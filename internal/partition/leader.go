@@ -125,13 +125,13 @@ func (l *Leader) part(isr []int32) {
 	}
 }
 
-// NoteFetch takes over where a follower is. It is REPLICA_NOT_AVAILABLE for a broker without a replica, and
-// NOT_LEADER_OR_FOLLOWER for one whose process has been replaced by a newer one (KIP-903).
+// NoteFetch takes over where a follower is. It is NOT_LEADER_OR_FOLLOWER for a broker without a replica, as in Kafka, and
+// for one whose process has been replaced by a newer one (KIP-903).
 func (l *Leader) NoteFetch(id int32, at Fetched) error {
 	f := l.follower(id)
 	switch {
 	case f == nil:
-		return wire.ReplicaNotAvailable
+		return wire.NotLeaderOrFollower
 	case at.BrokerEpoch >= 0 && at.BrokerEpoch < f.BrokerEpoch:
 		return wire.NotLeaderOrFollower
 	}

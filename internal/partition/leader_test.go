@@ -126,7 +126,7 @@ func TestHighWatermarkNeedsMinInSync(t *testing.T) {
 
 func TestFetchesOfStrangers(t *testing.T) {
 	l := leading()
-	if err := l.NoteFetch(9, at(1, 12, 0)); !errors.Is(err, wire.ReplicaNotAvailable) {
+	if err := l.NoteFetch(9, at(1, 12, 0)); !errors.Is(err, wire.NotLeaderOrFollower) {
 		t.Error(err)
 	}
 	newer := at(12, 12, 0)
