@@ -30,18 +30,19 @@ import (
 var scenes = []struct {
 	name string
 	play func(*house, *load)
+	long bool // in a full run only
 }{
-	{"a broker is killed", (*house).killOne},
-	{"a broker's directory is wiped", (*house).wipeOne},
-	{"a broker freezes", (*house).freezeOne},
-	{"two brokers are killed at once", (*house).killTwo},
-	{"scale out", (*house).scaleOut},
-	{"scale in", (*house).scaleIn},
-	{"the service is killed in every step of a scale-out", (*house).killService},
-	{"export, and start without the service", (*house).export},
+	{"a broker is killed", (*house).killOne, false},
+	{"a broker's directory is wiped", (*house).wipeOne, false},
+	{"a broker freezes", (*house).freezeOne, true},
+	{"two brokers are killed at once", (*house).killTwo, true},
+	{"scale out", (*house).scaleOut, false},
+	{"scale in", (*house).scaleIn, false},
+	{"the service is killed in every step of a scale-out", (*house).killService, true},
+	{"export, and start without the service", (*house).export, false},
 }
 
-// full says whether to preload a gigabyte and more.
+// full says whether to play all scenes, and to preload a gigabyte and more.
 func full() bool { return os.Getenv("WEIR_E2E_FULL") == "1" }
 
 // TestService plays the table with each engine that can run it. Every record
@@ -99,6 +100,9 @@ func (h *house) play(engine string) {
 	l := startLoad(h.t, h.access(), 100)
 	h.progress(l)
 	for _, s := range scenes {
+		if s.long && !full() {
+			continue
+		}
 		if !h.t.Run(s.name, func(t *testing.T) {
 			outer := h.t
 			h.t = t
