@@ -238,6 +238,9 @@ func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
 	return resp, bytes, urgent
 }
 
+// hintsFromVersion is the first version whose answers say where the leader is (KIP-951); the field is older.
+const hintsFromVersion = 16
+
 func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 	out := wire.FetchPartition{
 		Index: f.items[i].key.index, ErrorCode: f.codes[i],
@@ -247,7 +250,9 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 		if !f.follower {
 			out.AbortedTransactions = []wire.AbortedTransaction{} // Kafka: null once a log was asked, else empty
 		}
-		out.CurrentLeader = f.hints[i]
+		if f.r.Version >= hintsFromVersion {
+			out.CurrentLeader = f.hints[i]
+		}
 		return out
 	}
 	s := &f.specs[i]
@@ -258,7 +263,7 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 	if f.by.CommittedOnly && !f.follower {
 		out.AbortedTransactions = res.Aborted
 	}
-	if res.Code == wire.NotLeaderOrFollower || res.Code == wire.FencedLeaderEpoch {
+	if f.r.Version >= hintsFromVersion && (res.Code == wire.NotLeaderOrFollower || res.Code == wire.FencedLeaderEpoch) {
 		h := s.Replica.Hint()
 		out.CurrentLeader = &h
 	}
