@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -342,8 +344,19 @@ func TestSnapshotByTime(t *testing.T) {
 	now = now.Add(2 * time.Hour)
 	mu.Unlock()
 	r.committed(t, r.topic(t, "b"))
+	dir := filepath.Join("/data", LogDirName)
+	// Whether a snapshot is due is looked at after the commit is told.
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		files, err := fsys.List(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(files, func(f vfs.Info) bool { return strings.HasSuffix(f.Name, ".checkpoint") }) {
+			break
+		}
+	}
 	r.close(t) // waits for the snapshot's goroutine
-	s, err := openSnapshots(fsys, filepath.Join("/data", LogDirName))
+	s, err := openSnapshots(fsys, dir)
 	// The clock may be seen to have moved just after the first topic was applied, or with the second.
 	if err != nil || len(s.have) != 1 || s.have[0].EndOffset < 2 {
 		t.Errorf("snapshots %v, %v", s.have, err)
