@@ -346,7 +346,9 @@ func TestSnapshotByTime(t *testing.T) {
 	r.committed(t, r.topic(t, "b"))
 	dir := filepath.Join("/data", LogDirName)
 	// Whether a snapshot is due is looked at after the commit is told.
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-tick.C {
 		files, err := fsys.List(dir)
 		if err != nil {
 			t.Fatal(err)
