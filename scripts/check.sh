@@ -46,7 +46,7 @@ stage_oracle() {
 }
 
 stage_web() {
-  say "dashboard: lint, types, client, units, a real browser"
+  say "dashboard: lint, types, client, units"
   make --no-print-directory build || { failed=1; return; }
   sum web scripts/web.sh check
 }
