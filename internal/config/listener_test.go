@@ -128,20 +128,36 @@ func TestIPv4AndIPv6MayShareAPort(t *testing.T) {
 	}
 }
 
-// Several nodes whose listeners for each other are secured do not start: they could not speak to each other. One node
-// speaks to itself without a listener.
-func TestSecuredListenersBetweenNodesAreRefused(t *testing.T) {
+// What nodes dial: the first listener of controllers, which a broker alone does not have itself, and that between brokers.
+// A node that is the whole cluster dials nobody.
+func TestDialedListeners(t *testing.T) {
 	const files = "ssl.keystore.type=PEM\nssl.keystore.location=/k.pem\n"
-	three := "controller.quorum.voters=1@a:9093,2@b:9093,3@c:9093\n"
-	for _, c := range []struct{ lines, key string }{
-		{three + files + "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SSL", "controller.listener.names"},
-		{three + files + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT", "inter.broker.listener.name"},
-		{three, ""},
+	three := "controller.quorum.voters=1@a:9093,2@b:9093,3@c:9093\n" + files
+	for _, c := range []struct{ lines, want string }{
+		{three + "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SSL", "CONTROLLER:SSL PLAINTEXT:PLAINTEXT"},
+		{three + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT", "CONTROLLER:PLAINTEXT PLAINTEXT:SSL"},
+		{three + "process.roles=controller\nlisteners=CONTROLLER://:9093\nadvertised.listeners=CONTROLLER://a:9093\nlistener.security.protocol.map=CONTROLLER:SSL", "CONTROLLER:SSL"},
+		{three + "process.roles=broker\nnode.id=4\nlisteners=PLAINTEXT://:9092\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SSL", "CONTROLLER:SSL PLAINTEXT:PLAINTEXT"},
 		{"controller.quorum.voters=1@localhost:9093\n" + files + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:SSL", ""},
 	} {
-		_, _, err := tryLoad(t, combined+c.lines)
-		if c.key == "" && err != nil || c.key != "" && (err == nil || !strings.Contains(err.Error(), c.key) || !strings.Contains(err.Error(), "plain text")) {
+		set, _, err := tryLoad(t, combined+c.lines)
+		if err != nil {
 			t.Errorf("%s: %v", c.lines, err)
+			continue
 		}
+		var got []string
+		for _, l := range set.Node().Dialed() {
+			if l.Controller != (l.Name == "CONTROLLER") {
+				t.Errorf("%s: %v", c.lines, l)
+			}
+			got = append(got, l.Name+":"+l.Protocol)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %v", c.lines, got)
+		}
+	}
+	broker := "process.roles=broker\nnode.id=4\nlisteners=PLAINTEXT://:9092\n"
+	if _, _, err := tryLoad(t, combined+three+broker+"listener.security.protocol.map=PLAINTEXT:PLAINTEXT"); err == nil || !strings.Contains(err.Error(), "controller.listener.names") {
+		t.Errorf("without a protocol for controllers: %v", err)
 	}
 }

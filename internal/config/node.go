@@ -35,6 +35,7 @@ type Node struct {
 	AdvertisedController []Listener
 	// ControllerListenerNames is controller.listener.names (the first one is what brokers dial).
 	ControllerListenerNames []string
+	controllerProtocol      string // of the first of them
 	// InterBroker is the name of the listener on which brokers talk to each other.
 	InterBroker string
 
@@ -72,29 +73,20 @@ func (s *Set) deriveNode() (Node, error) {
 		}
 	}
 	n.Alone = n.alone()
-	return n, s.checkBetweenNodes(&n)
+	return n, nil
 }
 
-// checkBetweenNodes refuses a cluster of several nodes whose listeners for each other are secured: nodes speak plain
-// text among themselves, so that such a cluster would never form.
-func (s *Set) checkBetweenNodes(n *Node) error {
+// Dialed are the listeners on which this node reaches others, as those have them: that of controllers and, for a
+// broker, that between brokers. None for a node that is the whole cluster.
+func (n *Node) Dialed() []Listener {
 	if n.Alone || n.Legacy {
 		return nil
 	}
-	protocols, err := s.protocolMap(n.ControllerListenerNames)
-	if err != nil {
-		return err
+	out := []Listener{{Name: n.ControllerListenerNames[0], Protocol: n.controllerProtocol, Controller: true}}
+	if l, ok := n.ListenerNamed(n.InterBroker); n.Broker && ok {
+		out = append(out, l)
 	}
-	const reason = "between several nodes this version of Weir speaks plain text only; give that listener the protocol PLAINTEXT on a network that nobody else reaches, or run a single node"
-	for _, name := range n.ControllerListenerNames {
-		if p := protocols[name]; p != "PLAINTEXT" {
-			return &Error{Key: "controller.listener.names", Value: name + ":" + p, Reason: reason}
-		}
-	}
-	if l, ok := n.ListenerNamed(n.InterBroker); n.Broker && ok && l.Protocol != "PLAINTEXT" {
-		return &Error{Key: "inter.broker.listener.name", Value: l.Name + ":" + l.Protocol, Reason: reason}
-	}
-	return nil
+	return out
 }
 
 func (s *Set) deriveIdentity(n *Node) error {
@@ -142,6 +134,11 @@ func (s *Set) deriveListeners(n *Node) error {
 	all, err := parseListeners("listeners", s.listenerEntries(), protocols, true)
 	if err != nil {
 		return err
+	}
+	if len(names) > 0 {
+		if n.controllerProtocol = protocols[names[0]]; n.controllerProtocol == "" {
+			return &Error{Key: "controller.listener.names", Value: names[0], Reason: "listener.security.protocol.map has no such listener (it maps " + joinKeys(protocols) + ")"}
+		}
 	}
 	for i := range all {
 		all[i].Controller = slices.Contains(names, all[i].Name)

@@ -17,7 +17,8 @@ import (
 
 // RequestContext says who asks. The request was authorized before.
 type RequestContext struct {
-	Principal  string // e.g. "User:ANONYMOUS"
+	// Principal is e.g. "User:ANONYMOUS"; empty for what a node asks on its own behalf.
+	Principal  string
 	ClientID   string
 	ClientHost netip.Addr
 	Listener   string

@@ -7,7 +7,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
@@ -77,7 +76,7 @@ func (b *Broker) autoCreate(r *wire.Request, names []string) {
 	if len(req.Topics) == 0 {
 		return
 	}
-	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
+	rc := requestContext(r)
 	done := func() {
 		for _, t := range req.Topics {
 			b.creating.Delete(t.Topic)

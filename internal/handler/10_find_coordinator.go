@@ -104,7 +104,7 @@ func (b *Broker) createOffsetsTopic(r *wire.Request) {
 	if !b.creatingOffsets.CompareAndSwap(false, true) {
 		return
 	}
-	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
+	rc := controller.RequestContext{Listener: r.Conn.Listener} // as this broker: the client may do nothing with the topic
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version, req.TimeoutMillis = 7, 30_000
 	req.Topics = append(req.Topics, b.newTopic(offsetsTopic))

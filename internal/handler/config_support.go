@@ -5,7 +5,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -32,7 +31,7 @@ func messagePtr(err error) *string {
 // ask hands a request to the controller and calls then with what it answers, or with the answer that its failure
 // comes to.
 func (b *Broker) ask(r *wire.Request, req kmsg.Request, then func(kmsg.Response)) {
-	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, Listener: r.Conn.Listener}
+	rc := requestContext(r)
 	b.Group.Go("forward", func(ctx context.Context) {
 		resp, err := b.Controller.Handle(ctx, rc, req)
 		if err != nil {

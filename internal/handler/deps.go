@@ -93,10 +93,15 @@ func New(d Deps) *Broker {
 // close.
 func (b *Broker) Stop() { close(b.stopping) }
 
+// requestContext says to the controller whose request it is.
+func requestContext(r *wire.Request) controller.RequestContext {
+	return controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, ClientHost: r.Conn.Remote.Addr(), Listener: r.Conn.Listener}
+}
+
 // forward hands a request to the controller and replies with what it answers; edit, if not nil, may change the
 // answer.
 func (b *Broker) forward(r *wire.Request, req kmsg.Request, edit func(kmsg.Response)) {
-	rc := controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, ClientHost: r.Conn.Remote.Addr(), Listener: r.Conn.Listener}
+	rc := requestContext(r)
 	b.Group.Go("forward", func(ctx context.Context) {
 		resp, err := b.Controller.Handle(ctx, rc, req)
 		if err != nil {

@@ -45,10 +45,10 @@ func (n *Node) quorumConfig() quorum.Config {
 // controllerPeer makes a client to a controller's listener.
 func (n *Node) controllerPeer(address string) *peer.Client {
 	cfg := n.config.Load()
-	return peer.New(peer.Config{
+	return peer.New(n.secured(cfg.Node().ControllerListenerNames[0], peer.Config{
 		Address: address, ClientID: fmt.Sprint(n.id), RequestTimeout: cfg.Millis("controller.quorum.request.timeout.ms") + controllerAnswer,
 		ConnectTimeout: cfg.Millis("controller.quorum.request.timeout.ms"), MaxBackoff: controllerBackoff, Group: n.metaGroup, Log: n.room("peer"),
-	})
+	}))
 }
 
 // controllerAnswer is how long a decision of the controller may take beyond the time-out of a request in the quorum.
@@ -77,8 +77,11 @@ func (n *Node) channel() uplink.Channel {
 func (n *Node) activeController() uplink.Leader {
 	v, _ := n.quorum.Leader()
 	l := uplink.Leader{ID: v.ID}
-	if len(v.Endpoints) > 0 {
-		l.Address = uplink.AddressOf(v.Endpoints[0].Host, v.Endpoints[0].Port)
+	listener := n.config.Load().Node().ControllerListenerNames[0]
+	for i, ep := range v.Endpoints {
+		if i == 0 || ep.Name == listener { // static voters have one, without a name
+			l.Address = uplink.AddressOf(ep.Host, ep.Port)
+		}
 	}
 	return l
 }

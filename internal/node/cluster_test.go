@@ -3,9 +3,11 @@ package node
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/config"
+	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/node/format"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/vfs"
@@ -28,7 +31,9 @@ type member struct {
 	id      int
 	roles   string
 	fs      *vfs.Mem
-	address string // of the broker
+	address string   // of the broker
+	own     []string // settings of this node; "listeners" adds to those that it has
+	logs    io.Writer
 	n       *Node
 }
 
@@ -37,6 +42,7 @@ type cluster struct {
 	voters  string
 	members []*member
 	extra   []string
+	scram   []string // users, as kafka-storage takes them
 }
 
 func freePort(t *testing.T) int {
@@ -51,6 +57,16 @@ func freePort(t *testing.T) int {
 
 // newClusterOf makes, but does not start, nodes with the roles given; those with the role of a controller vote.
 func newClusterOf(t *testing.T, roles []string, extra ...string) *cluster {
+	t.Helper()
+	k := membersOf(t, roles, extra...)
+	for _, m := range k.members {
+		m.format()
+	}
+	return k
+}
+
+// membersOf makes nodes without formatting them.
+func membersOf(t *testing.T, roles []string, extra ...string) *cluster {
 	t.Helper()
 	k := &cluster{t: t, extra: extra}
 	var voters []string
@@ -69,9 +85,6 @@ func newClusterOf(t *testing.T, roles []string, extra ...string) *cluster {
 			}
 		}
 	})
-	for _, m := range k.members {
-		m.format()
-	}
 	return k
 }
 
@@ -93,6 +106,14 @@ func (m *member) settings() *config.Set {
 	if strings.Contains(m.roles, "broker") {
 		listeners = append(listeners, "PLAINTEXT://"+m.address)
 	}
+	var own []string
+	for _, line := range m.own {
+		if more, ok := strings.CutPrefix(line, "listeners="); ok {
+			listeners = append(listeners, more)
+		} else {
+			own = append(own, line)
+		}
+	}
 	if a := m.controllerAddress(); a != "" {
 		listeners = append(listeners, "CONTROLLER://"+a)
 	}
@@ -102,7 +123,7 @@ func (m *member) settings() *config.Set {
 		"offsets.topic.num.partitions=2", "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
 		"broker.heartbeat.interval.ms=200", "broker.session.timeout.ms=3000",
 	}
-	set, _, err := config.Load(nil, append(lines, m.k.extra...))
+	set, _, err := config.Load(nil, slices.Concat(lines, m.k.extra, own))
 	if err != nil {
 		m.k.t.Fatal(err)
 	}
@@ -112,10 +133,29 @@ func (m *member) settings() *config.Set {
 func (m *member) format() {
 	m.k.t.Helper()
 	set := m.settings()
-	r := format.Request{Node: set.Node(), ClusterID: "cluster-of-the-test", Out: new(strings.Builder), Now: time.Now()}
+	var users []mr.Versioned
+	for _, arg := range m.k.scram {
+		user, err := format.ParseScram(arg)
+		if err != nil {
+			m.k.t.Fatal(err)
+		}
+		users = append(users, user)
+	}
+	r := format.Request{Scram: users, Node: set.Node(), ClusterID: "cluster-of-the-test", Out: new(strings.Builder), Now: time.Now()}
 	if err := format.Format(m.fs, r); err != nil {
 		m.k.t.Fatal(err)
 	}
+}
+
+func (m *member) options() Options {
+	level, to := slog.LevelError, io.Writer(os.Stderr)
+	if os.Getenv("WEIR_TEST_LOG") != "" {
+		level = slog.LevelDebug
+	}
+	if m.logs != nil {
+		level, to = slog.LevelInfo, m.logs
+	}
+	return Options{Config: m.settings(), FS: m.fs, Logs: telemetry.NewLogs(to, level, false)}
 }
 
 // start starts nodes side by side: none of them serves before most of the voters do.
@@ -129,12 +169,8 @@ func (k *cluster) start(ms ...*member) {
 		err error
 	}
 	done := make(chan outcome, len(ms))
-	level := slog.LevelError
-	if os.Getenv("WEIR_TEST_LOG") != "" {
-		level = slog.LevelDebug
-	}
 	for _, m := range ms {
-		opts := Options{Config: m.settings(), FS: m.fs, Logs: telemetry.NewLogs(os.Stderr, level, false)}
+		opts := m.options()
 		go func() {
 			n, err := Start(ctx, opts)
 			done <- outcome{m, n, err}

@@ -50,15 +50,16 @@ func (n *Node) peerTo(id int32) (*peer.Client, error) {
 	if b == nil {
 		return nil, fmt.Errorf("broker %d is not registered: %w", id, wire.BrokerNotAvailable)
 	}
-	ep, ok := b.Endpoint(cfg.Node().InterBroker)
+	listener := cfg.Node().InterBroker
+	ep, ok := b.Endpoint(listener)
 	if !ok {
-		return nil, fmt.Errorf("broker %d has no listener %s: %w", id, cfg.Node().InterBroker, wire.BrokerNotAvailable)
+		return nil, fmt.Errorf("broker %d has no listener %s: %w", id, listener, wire.BrokerNotAvailable)
 	}
-	return peer.New(peer.Config{
+	return peer.New(n.secured(listener, peer.Config{
 		Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: fmt.Sprintf("broker-%d-fetcher", n.id),
 		RequestTimeout: cfg.Millis("replica.socket.timeout.ms"), ReceiveBufferBytes: cfg.Int("replica.socket.receive.buffer.bytes"),
 		Group: n.work, Log: n.room("peer"),
-	}), nil
+	})), nil
 }
 
 // throttled reports whether a topic's list of throttled replicas ("*", or partition:broker pairs) has this broker's.

@@ -5,8 +5,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/security/channel"
 	"github.com/weir-stream/weir/internal/security/sasl"
 	"github.com/weir-stream/weir/internal/telemetry"
@@ -23,6 +26,19 @@ type security struct {
 func (n *Node) openSecurity(cfg *config.Set) (err error) {
 	n.channels, err = channel.New(cfg, n.scramUser, n.room("security"))
 	return err
+}
+
+// secured adds to a client of other nodes what their listener asks for: TLS and a login.
+func (n *Node) secured(listener string, cfg peer.Config) peer.Config {
+	d := n.channels.Dialer(listener)
+	if d == nil {
+		return cfg
+	}
+	cfg.Dial = d.Dial
+	cfg.Login = func(ctx context.Context, ask peer.Exchange) (time.Time, error) {
+		return d.Login(ctx, func(_ context.Context, req kmsg.Request) (kmsg.Response, error) { return ask(req) })
+	}
+	return cfg
 }
 
 // scramUser finds a user in the metadata.
@@ -65,5 +81,5 @@ func (n *Node) registerSecurity(r *telemetry.Registry) {
 
 // watchSecurity follows the files of certificates.
 func (n *Node) watchSecurity() {
-	n.work.Go("certificates", func(ctx context.Context) { n.channels.Run(ctx) })
+	n.metaGroup.Go("certificates", func(ctx context.Context) { n.channels.Run(ctx) })
 }

@@ -141,6 +141,7 @@ func (n *Node) openMetadata() error {
 		return errors.Join(err, n.quorum.Close())
 	}
 	n.quorum.Start(n.metaGroup)
+	n.watchSecurity()
 	n.keepRegistered()
 	return nil
 }
@@ -240,7 +241,6 @@ func (n *Node) join(ctx context.Context) error {
 		return err
 	}
 	n.uplink.Start(n.work)
-	n.watchSecurity()
 	if err := n.uplink.Unfence(ctx); err != nil {
 		return errors.Join(err, ctx.Err())
 	}

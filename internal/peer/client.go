@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/security/tlsconf"
 )
 
 // Client speaks to one address over one connection at a time. Safe for concurrent use.
@@ -21,7 +22,11 @@ type Client struct {
 	conn     *conn
 	failures int
 	retryAt  time.Time
+	toldAt   time.Time // when a refusal was logged last
 }
+
+// tellEvery is how often at most it is logged that the other node refuses this one.
+const tellEvery = 30 * time.Second
 
 // New returns a client that has not connected yet; the first request does.
 func New(cfg Config) *Client {
@@ -45,14 +50,18 @@ func (c *Client) Do(ctx context.Context, req kmsg.Request) (kmsg.Response, error
 
 // DoRaw is Do without decoding: for large answers, whose bytes need not be copied. The caller releases the answer.
 func (c *Client) DoRaw(ctx context.Context, req kmsg.Request) (*Answer, error) {
-	cn, err := c.connected(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		cn, err := c.connected(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := cn.choose(req); err != nil {
+			return nil, err
+		}
+		if a, err := cn.do(ctx, req); !errors.Is(err, errRetired) {
+			return a, err
+		}
 	}
-	if err := cn.choose(req); err != nil {
-		return nil, err
-	}
-	return cn.do(ctx, req)
 }
 
 // Connect makes the connection if there is none, so that the first request does not wait for it.
@@ -91,7 +100,7 @@ func (c *Client) connected(ctx context.Context) (*conn, error) {
 				return cn, nil
 			}
 		} else {
-			cn.shut(errors.New("the session of the login has ended"))
+			cn.retire()
 		}
 		c.conn = nil
 	}
@@ -110,19 +119,46 @@ func (c *Client) connected(ctx context.Context) (*conn, error) {
 			return nil, err
 		}
 		c.failures++
-		c.retryAt = time.Now().Add(c.backoff())
+		c.retryAt = time.Now().Add(c.backoff(err))
+		c.tell(err)
 		return nil, err
 	}
-	c.conn, c.failures, c.retryAt = cn, 0, time.Time{}
+	if !c.toldAt.IsZero() {
+		c.cfg.Log.Info("the other node can be used now", "address", c.cfg.Address)
+	}
+	c.conn, c.failures, c.retryAt, c.toldAt = cn, 0, time.Time{}, time.Time{}
 	return cn, nil
 }
 
-func (c *Client) backoff() time.Duration {
-	wait := c.cfg.Backoff
-	for i := 1; i < c.failures && wait < c.cfg.MaxBackoff; i++ {
+// refused reports whether the other node is there, but does not let this one in, or is not who it has to be: as opposed to
+// one that cannot be reached or goes away, waiting does not mend that.
+func (c *Client) refused(err error) bool {
+	if errors.Is(err, tlsconf.ErrHandshake) {
+		return true
+	}
+	return c.cfg.Login != nil && errors.Is(err, errGreeting) && !errors.Is(err, ErrTimeout)
+}
+
+// tell logs why a node refuses this one. Nobody else may: a request is repeated, and fails with what came last.
+func (c *Client) tell(err error) {
+	if now := time.Now(); c.refused(err) && now.Sub(c.toldAt) > tellEvery {
+		c.toldAt = now
+		c.cfg.Log.Warn("the other node cannot be used; it is tried again", "address", c.cfg.Address, "err", err)
+	}
+}
+
+// refusedBackoff is the longest pause after a refusal: each costs both sides a handshake.
+const refusedBackoff = time.Second
+
+func (c *Client) backoff(err error) time.Duration {
+	wait, most := c.cfg.Backoff, c.cfg.MaxBackoff
+	if c.refused(err) {
+		most = max(most, refusedBackoff)
+	}
+	for i := 1; i < c.failures && wait < most; i++ {
 		wait *= 2
 	}
-	return min(wait, c.cfg.MaxBackoff)
+	return min(wait, most)
 }
 
 func (c *Client) pause(ctx context.Context, wait time.Duration) error {

@@ -52,6 +52,7 @@ type conn struct {
 	queue       []*call // in the order sent
 	correlation int32
 	err         error
+	retired     bool          // ends when the queue is empty
 	done        chan struct{} // closed when the connection has ended
 }
 
@@ -72,10 +73,21 @@ func open(ctx context.Context, cfg *Config) (*conn, error) {
 	}
 	if err := c.greet(ctx); err != nil {
 		c.shut(err)
-		return nil, fmt.Errorf("connect to %s: %w", cfg.Address, err)
+		return nil, &greetingError{address: cfg.Address, err: err}
 	}
 	return c, nil
 }
+
+// errGreeting is in the errors of connections that were made and came to nothing.
+var errGreeting = errors.New("the other node does not let this one in")
+
+type greetingError struct {
+	address string
+	err     error
+}
+
+func (e *greetingError) Error() string   { return "connect to " + e.address + ": " + e.err.Error() }
+func (e *greetingError) Unwrap() []error { return []error{errGreeting, e.err} }
 
 func (c *conn) tune() {
 	t, ok := c.nc.(*net.TCPConn)
@@ -204,6 +216,11 @@ func (c *conn) send(ctx context.Context, req kmsg.Request) (*call, error) {
 		c.mu.Unlock()
 		return nil, c.ended()
 	}
+	if c.retired {
+		c.mu.Unlock()
+		<-c.slots
+		return nil, errRetired
+	}
 	c.correlation++
 	q.correlation = c.correlation
 	c.queue = append(c.queue, q)
@@ -260,6 +277,20 @@ func (c *conn) shut(reason error) {
 	c.mu.Unlock()
 	_ = c.nc.Close() // the reason is known
 }
+
+// retire lets the calls on a connection end and takes no more; the connection ends after the last one.
+func (c *conn) retire() {
+	c.mu.Lock()
+	c.retired = true
+	idle := len(c.queue) == 0
+	c.mu.Unlock()
+	if idle {
+		c.shut(errRetired)
+	}
+}
+
+// errRetired ends a connection on which nobody waits. A request that gets it was not sent.
+var errRetired = errors.New("the session of the login has ended")
 
 // read takes answers until the connection ends.
 func (c *conn) read(ctx context.Context) {
@@ -330,6 +361,9 @@ func (c *conn) settle(f frame) error {
 		q.answer = nil
 	}
 	close(q.done)
+	if err == nil && c.retired && len(c.queue) == 0 {
+		err = errRetired
+	}
 	c.mu.Unlock()
 	<-c.slots
 	return err

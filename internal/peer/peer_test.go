@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -374,6 +375,67 @@ func TestLogin(t *testing.T) {
 		ask(t, c, "c")
 		if n := logins.Load(); n != 3 {
 			t.Errorf("%d logins", n)
+		}
+		c.Close()
+	})
+}
+
+// A session that ends takes no request along: what was asked on it is answered, what is asked then goes over a new
+// connection.
+func TestSessionEndsBetweenRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &other{serve: func(n int32, s *session) {
+			for {
+				r, err := s.next()
+				if err != nil {
+					return
+				}
+				if n == 1 && *r.body.(*kmsg.MetadataRequest).Topics[0].Topic == "slow" {
+					time.Sleep(2 * time.Minute) // virtual: longer than the session
+				}
+				if s.send(r.CorrelationID, r, echoed(r)) != nil {
+					return
+				}
+			}
+		}}
+		c := newClient(t, o, func(cfg *Config) {
+			cfg.RequestTimeout = time.Hour
+			cfg.Login = func(context.Context, Exchange) (time.Time, error) { return time.Now().Add(time.Minute), nil }
+		})
+		var wg sync.WaitGroup
+		wg.Go(func() { ask(t, c, "slow") })
+		time.Sleep(90 * time.Second)
+		old := c.Lost()
+		ask(t, c, "next")
+		wg.Wait()
+		<-old
+		if n := o.dials.Load(); n != 2 {
+			t.Errorf("%d connections", n)
+		}
+		c.Close()
+	})
+}
+
+// A node that refuses this one is tried more and more seldom, and it is said once in a while.
+func TestRefusalIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told bytes.Buffer
+		o := &other{serve: func(_ int32, s *session) { echo(s) }}
+		c := newClient(t, o, func(cfg *Config) {
+			cfg.MaxBackoff = 200 * time.Millisecond
+			cfg.Log = slog.New(slog.NewTextHandler(&told, nil))
+			cfg.Login = func(context.Context, Exchange) (time.Time, error) { return time.Time{}, wire.SaslAuthenticationFailed }
+		})
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+			if _, err := c.Do(t.Context(), metadata("a")); !errors.Is(err, wire.SaslAuthenticationFailed) {
+				t.Fatal(err)
+			}
+		}
+		if n := o.dials.Load(); n < 50 || n > 70 {
+			t.Errorf("%d connections in a minute", n)
+		}
+		if n := strings.Count(told.String(), "SASL_AUTHENTICATION_FAILED"); n != 2 {
+			t.Errorf("%d lines:\n%s", n, told.String())
 		}
 		c.Close()
 	})

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -29,6 +30,23 @@ type network struct {
 	mu      sync.Mutex
 	outlets map[uint64]*outlet
 	clients map[string]*peer.Client
+	toldAt  time.Time // when it was said last that this node is refused
+}
+
+// tellEvery is how often at most it is said aloud that other nodes take nothing from this one.
+const tellEvery = 30 * time.Second
+
+// tell logs what failed: aloud if waiting will not mend it, which is a matter of rights, or of another cluster.
+func (n *network) tell(ctx context.Context, what string, err error, args ...any) {
+	level := slog.LevelDebug
+	if code := wire.CodeOf(err); code == wire.ClusterAuthorizationFailed || code == wire.InconsistentClusterId {
+		n.mu.Lock()
+		if now := time.Now(); now.Sub(n.toldAt) > tellEvery {
+			n.toldAt, level = now, slog.LevelWarn
+		}
+		n.mu.Unlock()
+	}
+	n.q.log.Log(ctx, level, what, append(args, "error", err)...)
 }
 
 type outlet struct {
@@ -77,7 +95,7 @@ func (n *network) run(ctx context.Context, to uint64, o *outlet) {
 				break
 			}
 			if err := n.deliver(ctx, to, ms); err != nil && ctx.Err() == nil {
-				n.q.log.Debug("metadata quorum: messages were not taken", "to", to, "error", err)
+				n.tell(ctx, "metadata quorum: messages were not taken", err, "to", to)
 				n.q.inLoop(func() { n.q.unreachable(to, ms) })
 			}
 		}
@@ -173,7 +191,7 @@ func (n *network) follow(ctx context.Context) {
 		if failed++; n.q.raft != nil && failed > 20 {
 			f.fail()
 		}
-		n.q.log.Debug("metadata quorum: following", "error", err)
+		n.tell(ctx, "metadata quorum: the metadata cannot be followed", err)
 		n.pause(ctx)
 	}
 }

@@ -101,7 +101,7 @@ func (n *Network) once(ctx context.Context, rc controller.RequestContext, req km
 		return n.cfg.Local.Handle(ctx, rc, req)
 	case leader.Address == "":
 		return nil, wire.NotController
-	case ofBrokers(req.Key()):
+	case ofBrokers(req.Key()) || rc.Principal == "":
 		return n.ask(ctx, leader.Address, rc, req)
 	}
 	return n.envelope(ctx, leader.Address, rc, req)
@@ -141,6 +141,10 @@ func errorCodeOf(resp kmsg.Response) wire.Code {
 		return wire.Code(r.ErrorCode)
 	case *kmsg.AssignReplicasToDirsResponse:
 		return wire.Code(r.ErrorCode)
+	case *kmsg.CreateTopicsResponse:
+		if len(r.Topics) > 0 {
+			return wire.Code(r.Topics[0].ErrorCode)
+		}
 	}
 	return wire.None
 }

@@ -34,8 +34,10 @@ type Listeners struct {
 	users  Users
 	logger *slog.Logger
 	byName map[string]*listener
-	change lifecycle.IOLock // one change at a time: files are read under it
-	now    func() time.Time
+	// between are the ways to the listeners of other nodes, by listener; none where this node is the whole cluster.
+	between map[string]*Dialer
+	change  lifecycle.IOLock // one change at a time: files are read under it
+	now     func() time.Time
 }
 
 // listener is one of them; nil parts are not used by its protocol.
@@ -51,7 +53,7 @@ type listener struct {
 
 // New reads what the listeners of the settings need: stores, JAAS lines, key sets.
 func New(cfg *config.Set, users Users, logger *slog.Logger) (*Listeners, error) {
-	ls := &Listeners{users: users, logger: logger, byName: map[string]*listener{}, change: lifecycle.NewIOLock(), now: time.Now}
+	ls := &Listeners{users: users, logger: logger, byName: map[string]*listener{}, between: map[string]*Dialer{}, change: lifecycle.NewIOLock(), now: time.Now}
 	var errs []error
 	for _, cl := range cfg.Node().Listeners {
 		l, err := ls.build(cfg, cl)
@@ -61,11 +63,23 @@ func New(cfg *config.Set, users Users, logger *slog.Logger) (*Listeners, error) 
 		}
 		ls.byName[cl.Name] = l
 	}
+	for _, l := range cfg.Node().Dialed() {
+		d, err := NewDialer(cfg, l)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("other nodes on listener %s (%s): %w", l.Name, l.Protocol, err))
+			continue
+		}
+		ls.between[l.Name] = d
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return ls, checkInterBroker(cfg)
 }
+
+// Dialer is the way to a listener of other nodes: that between brokers, or the first one of controllers. It is nil for
+// others, and where this node is the whole cluster.
+func (ls *Listeners) Dialer(listener string) *Dialer { return ls.between[listener] }
 
 func usesTLS(protocol string) bool { return protocol == config.SSL || protocol == config.SASLSSL }
 func usesSASL(protocol string) bool {
@@ -119,7 +133,7 @@ func checkInterBroker(cfg *config.Set) error {
 	if !ok || !usesSASL(l.Protocol) {
 		return nil
 	}
-	mechanism := cfg.ForListener(l.Name).String("sasl.mechanism.inter.broker.protocol")
+	mechanism := cfg.String("sasl.mechanism.inter.broker.protocol")
 	if offered := cfg.ForListener(l.Name).List("sasl.enabled.mechanisms"); !slices.Contains(offered, mechanism) {
 		return fmt.Errorf("sasl.mechanism.inter.broker.protocol must be included in sasl.enabled.mechanisms when SASL is used for inter-broker communication: "+
 			"it is %s, listener %s has %s", mechanism, l.Name, strings.Join(offered, ","))
@@ -190,6 +204,11 @@ func (ls *Listeners) apply(next *config.Set, change bool) error {
 			errs = append(errs, fmt.Errorf("listener %s: %w", name, err))
 		}
 	}
+	for name, d := range ls.between {
+		if err := d.apply(next, change); err != nil {
+			errs = append(errs, fmt.Errorf("other nodes on listener %s: %w", name, err))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -241,14 +260,21 @@ func (ls *Listeners) Refresh() {
 	ls.change.Lock()
 	defer ls.change.Unlock()
 	for name, l := range ls.byName {
-		if l.tls == nil {
-			continue
-		}
-		switch changed, err := l.tls.Refresh(); {
-		case err != nil:
-			ls.logger.Warn("a changed key or trust store cannot be used, the old one stays", "listener", name, "err", err)
-		case changed:
+		if l.tls != nil && ls.refresh(l.tls, name, "clients") {
 			ls.logger.Info("the certificate was replaced, since its file has changed", "listener", name, "not_after", l.tls.NotAfter())
 		}
 	}
+	for name, d := range ls.between {
+		if d.tls != nil && ls.refresh(d.tls, name, "other nodes") {
+			ls.logger.Info("the certificate that is shown to other nodes and the authorities that are trusted were read again, since a file has changed", "listener", name)
+		}
+	}
+}
+
+func (ls *Listeners) refresh(h interface{ Refresh() (bool, error) }, listener, towards string) bool {
+	changed, err := h.Refresh()
+	if err != nil {
+		ls.logger.Warn("a changed key or trust store cannot be used, the old one stays", "listener", listener, "towards", towards, "err", err)
+	}
+	return changed && err == nil
 }

@@ -117,7 +117,8 @@ func TestDialer(t *testing.T) {
 			if !d.NeedsLogin() {
 				t.Error("no login is needed")
 			}
-			return d.Login(t.Context(), requests(ls.SASL("SASL_SSL")()))
+			_, err = d.Login(t.Context(), requests(ls.SASL("SASL_SSL")()))
+			return err
 		}
 		if err := dial(cfg); err != nil {
 			t.Errorf("%s: %v", mechanism, err)
@@ -167,4 +168,57 @@ func must(data []byte, err error) []byte {
 		panic(err)
 	}
 	return data
+}
+
+// A node shows other nodes its new certificate, and trusts new authorities, when the files change.
+func TestDialerFollowsFiles(t *testing.T) {
+	old, next := certkit.New(t), certkit.New(t)
+	dir := t.TempDir()
+	lines := func(ca *certkit.Authority) []string {
+		return []string{"ssl.keystore.location=" + ca.Issue(t, "node").Keystore(t, dir, "k.pem"), "ssl.truststore.location=" + certkit.File(t, dir, "ca.pem", ca.PEM)}
+	}
+	cfg := load(t, append(lines(old), "node.id=1", "process.roles=broker,controller", "controller.quorum.voters=1@localhost:9093,2@localhost:9095",
+		"listeners=SSL://localhost:9092,CONTROLLER://localhost:9093", "controller.listener.names=CONTROLLER", "security.inter.broker.protocol=SSL",
+		"listener.security.protocol.map=SSL:SSL,CONTROLLER:SSL", "ssl.keystore.type=PEM", "ssl.truststore.type=PEM", "ssl.client.auth=required")...)
+	ls, err := New(cfg, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if c, _, err := ls.Wrap("SSL")(context.Background(), nc); err == nil {
+				_, _ = c.Write([]byte{1})
+			}
+			_ = nc.Close() // its dial is over
+		}
+	}()
+	dial := func(name string) error {
+		nc, err := ls.Dialer(name).Dial(t.Context(), ln.Addr().String())
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		_, err = nc.Read(make([]byte, 1))
+		return err
+	}
+	for _, step := range []func(){func() {}, func() { lines(next); ls.Refresh() }} {
+		step()
+		for _, name := range []string{"SSL", "CONTROLLER"} {
+			if err := dial(name); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	if ls.Dialer("OTHER") != nil {
+		t.Error("a way to a listener that no node has")
+	}
 }

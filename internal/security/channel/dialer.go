@@ -3,8 +3,12 @@ package channel
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -13,39 +17,69 @@ import (
 	"github.com/weir-stream/weir/internal/security/tlsconf"
 )
 
-// Dialer is the client's side of a listener: how this node reaches the same listener of other nodes. Safe for
-// concurrent use; made anew when the settings change.
+// Dialer is the client's side of a listener: how this node reaches the same listener of other nodes. It follows settings
+// and files that change, for connections to come. Safe for concurrent use.
 type Dialer struct {
-	tls   *tls.Config // nil: none
-	login *sasl.Client
-	dial  net.Dialer
+	listener config.Listener
+	tls      *tlsconf.Outgoing           // nil: none
+	login    atomic.Pointer[sasl.Client] // nil: none
+	dial     net.Dialer
 }
 
 // NewDialer makes the Dialer of the inter-broker listener or, for a controller's listener, of that one.
 func NewDialer(cfg *config.Set, listener config.Listener) (*Dialer, error) {
-	d := &Dialer{}
-	scope := cfg.ForListener(listener.Name)
+	d := &Dialer{listener: listener}
+	var err error
 	if usesTLS(listener.Protocol) {
-		c, err := tlsconf.Client(tlsSettings(scope, listener.Protocol))
-		if err != nil {
-			return nil, fmt.Errorf("listener %s: %w", listener.Name, err)
+		if d.tls, err = tlsconf.NewOutgoing(tlsSettings(cfg.ForListener(listener.Name), listener.Protocol)); err != nil {
+			return nil, err
 		}
-		d.tls = c
 	}
 	if usesSASL(listener.Protocol) {
-		mechanism := scope.String("sasl.mechanism.inter.broker.protocol")
-		if listener.Controller {
-			mechanism = scope.String("sasl.mechanism.controller.protocol")
-		}
-		jaas, err := jaasOf(scope.ForMechanism(mechanism), mechanism)
+		client, err := d.client(cfg)
 		if err != nil {
-			return nil, fmt.Errorf("listener %s: %w", listener.Name, err)
+			return nil, err
 		}
-		if d.login, err = sasl.NewClient(mechanism, jaas); err != nil {
-			return nil, fmt.Errorf("listener %s: %w", listener.Name, err)
-		}
+		d.login.Store(client)
 	}
 	return d, nil
+}
+
+// client is who this node is to others. As in Apache Kafka no listener has a mechanism of its own for that.
+func (d *Dialer) client(cfg *config.Set) (*sasl.Client, error) {
+	key := "sasl.mechanism.inter.broker.protocol"
+	if d.listener.Controller {
+		key = "sasl.mechanism.controller.protocol"
+	}
+	mechanism := cfg.String(key)
+	jaas, err := jaasOf(cfg.ForListener(d.listener.Name).ForMechanism(mechanism), mechanism)
+	if err == nil {
+		var c *sasl.Client
+		if c, err = sasl.NewClient(mechanism, jaas); err == nil {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("%s=%s: %w", key, mechanism, err)
+}
+
+// apply takes on settings, or only tells whether it would.
+func (d *Dialer) apply(next *config.Set, change bool) error {
+	var errs []error
+	if d.tls != nil {
+		act := d.tls.Check
+		if change {
+			act = d.tls.Change
+		}
+		errs = append(errs, act(tlsSettings(next.ForListener(d.listener.Name), d.listener.Protocol)))
+	}
+	if d.login.Load() != nil {
+		client, err := d.client(next)
+		if err == nil && change {
+			d.login.Store(client)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // Dial connects to a listener at host:port, with TLS where it has that. ctx bounds the handshake too.
@@ -54,7 +88,7 @@ func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
 	if err != nil || d.tls == nil {
 		return nc, err
 	}
-	conf := d.tls.Clone()
+	conf := d.tls.Config()
 	if conf.ServerName, _, err = net.SplitHostPort(address); err != nil {
 		_ = nc.Close() // never used
 		return nil, err
@@ -62,7 +96,10 @@ func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
 	c := tls.Client(nc, conf)
 	if err := c.HandshakeContext(ctx); err != nil {
 		_ = nc.Close() // its handshake failed
-		return nil, fmt.Errorf("TLS handshake with %s: %w", address, err)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+		return nil, fmt.Errorf("%w: %w", tlsconf.ErrHandshake, err)
 	}
 	return c, nil
 }
@@ -71,43 +108,57 @@ func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
 type Request func(ctx context.Context, req kmsg.Request) (kmsg.Response, error)
 
 // NeedsLogin reports whether a connection has to be logged in before it can be used.
-func (d *Dialer) NeedsLogin() bool { return d.login != nil }
+func (d *Dialer) NeedsLogin() bool { return d.login.Load() != nil }
 
-// Login shows the other node who this one is, by SaslHandshake version 1 and SaslAuthenticate version 2.
-func (d *Dialer) Login(ctx context.Context, request Request) error {
-	if d.login == nil {
-		return nil
+// Login shows the other node who this one is, by SaslHandshake version 1 and SaslAuthenticate version 2. Where the
+// session ends (connections.max.reauth.ms of the other node), until is when to make a new connection, well before.
+func (d *Dialer) Login(ctx context.Context, request Request) (until time.Time, err error) {
+	login := d.login.Load()
+	if login == nil {
+		return time.Time{}, nil
 	}
 	hs := kmsg.NewPtrSASLHandshakeRequest()
-	hs.Version, hs.Mechanism = 1, d.login.Mechanism()
+	hs.Version, hs.Mechanism = 1, login.Mechanism()
 	resp, err := request(ctx, hs)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	if h := resp.(*kmsg.SASLHandshakeResponse); h.ErrorCode != 0 {
-		return fmt.Errorf("the other node has no SASL mechanism %s, it has %v", hs.Mechanism, h.SupportedMechanisms)
+		return time.Time{}, fmt.Errorf("%w: the other node has no SASL mechanism %s, it has %v", ErrRefused, hs.Mechanism, h.SupportedMechanisms)
 	}
-	talk, err := d.login.Begin()
+	talk, err := login.Begin()
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	message, err := talk.First()
 	for err == nil {
 		req := kmsg.NewPtrSASLAuthenticateRequest()
 		req.Version, req.SASLAuthBytes = 2, message
 		if resp, err = request(ctx, req); err != nil {
-			return err
+			return time.Time{}, err
 		}
 		a := resp.(*kmsg.SASLAuthenticateResponse)
 		if a.ErrorCode != 0 {
-			return fmt.Errorf("authentication failed: %s", text(a.ErrorMessage))
+			return time.Time{}, fmt.Errorf("%w as %s by SASL mechanism %s: %s", ErrRefused, login.User(), login.Mechanism(), text(a.ErrorMessage))
 		}
 		var done bool
 		if message, done, err = talk.Next(a.SASLAuthBytes); done && err == nil {
-			return nil
+			return sessionEnd(a.SessionLifetimeMillis), nil
 		}
 	}
-	return err
+	return time.Time{}, fmt.Errorf("%w: %w", ErrRefused, err)
+}
+
+// ErrRefused is wrapped where the other node does not take the login, or is not who it has to be.
+var ErrRefused = errors.New("authentication failed")
+
+// sessionEnd is when a session is renewed: after a part of its life, as in Apache Kafka not all at one time.
+func sessionEnd(lifetimeMs int64) time.Time {
+	if lifetimeMs <= 0 {
+		return time.Time{}
+	}
+	part := 0.85 + 0.1*rand.Float64()
+	return time.Now().Add(time.Duration(float64(lifetimeMs)*part) * time.Millisecond)
 }
 
 func text(s *string) string {

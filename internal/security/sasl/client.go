@@ -40,6 +40,9 @@ func NewClient(mechanism string, jaas *JAAS) (*Client, error) {
 // Mechanism is the name of the mechanism.
 func (c *Client) Mechanism() string { return c.mechanism }
 
+// User is whom the client signs in as.
+func (c *Client) User() string { return c.user }
+
 // Begin starts a conversation.
 func (c *Client) Begin() (*ClientConversation, error) {
 	t := &ClientConversation{client: c}

@@ -16,8 +16,18 @@ import (
 // Server is the TLS side of a listener. Connections that are open keep what they were made with. Safe for concurrent
 // use.
 type Server struct {
+	holder
+	config *tls.Config
+}
+
+// Outgoing is the TLS side of a node that dials others; it takes on new stores as a Server does. Safe for concurrent
+// use.
+type Outgoing struct{ holder }
+
+// holder has the material of the moment and replaces it.
+type holder struct {
 	current atomic.Pointer[material]
-	config  *tls.Config
+	load    func(Settings) (*material, error)
 
 	mu lifecycle.IOLock // one change at a time, since files are read under it; a handshake takes none
 }
@@ -26,7 +36,7 @@ type Server struct {
 type material struct {
 	settings Settings
 	config   *tls.Config
-	leaf     *x509.Certificate
+	leaf     *x509.Certificate // nil: none, which only a client may have
 	stamps   []stamp
 }
 
@@ -47,12 +57,10 @@ func stampOf(path string) (stamp, bool) {
 
 // NewServer reads the stores of s.
 func NewServer(s Settings) (*Server, error) {
-	m, err := load(s)
-	if err != nil {
+	srv := &Server{}
+	if err := srv.init(s, loadServer); err != nil {
 		return nil, err
 	}
-	srv := &Server{mu: lifecycle.NewIOLock()}
-	srv.current.Store(m)
 	srv.config = &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -62,6 +70,24 @@ func NewServer(s Settings) (*Server, error) {
 	return srv, nil
 }
 
+// NewOutgoing reads the stores of s. Without a key store the node shows no certificate.
+func NewOutgoing(s Settings) (*Outgoing, error) {
+	o := &Outgoing{}
+	return o, o.init(s, loadClient)
+}
+
+func (h *holder) init(s Settings, load func(Settings) (*material, error)) error {
+	h.load, h.mu = load, lifecycle.NewIOLock()
+	m, err := load(s)
+	if err == nil {
+		h.current.Store(m)
+	}
+	return err
+}
+
+// Config is whom to trust and what to show at this moment, as the caller's own; the caller sets ServerName.
+func (o *Outgoing) Config() *tls.Config { return o.current.Load().config.Clone() }
+
 // Config is what tls.Server takes; it follows every change.
 func (s *Server) Config() *tls.Config { return s.config }
 
@@ -69,28 +95,28 @@ func (s *Server) Config() *tls.Config { return s.config }
 func (s *Server) NotAfter() time.Time { return s.current.Load().leaf.NotAfter }
 
 // Check reads the stores of next and tells whether Change would take them; it changes nothing.
-func (s *Server) Check(next Settings) error {
-	_, err := s.replacement(next)
+func (h *holder) Check(next Settings) error {
+	_, err := h.replacement(next)
 	return err
 }
 
 // Change takes new settings for connections to come. On an error the old ones stay.
-func (s *Server) Change(next Settings) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m, err := s.replacement(next)
+func (h *holder) Change(next Settings) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m, err := h.replacement(next)
 	if err == nil {
-		s.current.Store(m)
+		h.current.Store(m)
 	}
 	return err
 }
 
 // Refresh reads the files again if one of them has changed since they were read, and tells whether new ones are in
 // use. A file that is being written may be caught half: the old certificate stays and the next call tries again.
-func (s *Server) Refresh() (changed bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.current.Load()
+func (h *holder) Refresh() (changed bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.current.Load()
 	same := !slices.ContainsFunc(now.stamps, func(old stamp) bool {
 		is, ok := stampOf(old.path)
 		return ok && is != old
@@ -98,24 +124,27 @@ func (s *Server) Refresh() (changed bool, err error) {
 	if same {
 		return false, nil
 	}
-	m, err := s.replacement(now.settings)
+	m, err := h.replacement(now.settings)
 	if err != nil {
 		return false, err
 	}
-	s.current.Store(m)
+	h.current.Store(m)
 	return true, nil
 }
 
-func (s *Server) replacement(next Settings) (*material, error) {
-	m, err := load(next)
+func (h *holder) replacement(next Settings) (*material, error) {
+	m, err := h.load(next)
 	if err != nil {
 		return nil, err
 	}
-	return m, compatible(s.current.Load().leaf, m.leaf, &next)
+	return m, compatible(h.current.Load().leaf, m.leaf, &next)
 }
 
 // compatible holds Kafka's rule that a certificate is replaced by one for the same name.
 func compatible(old, next *x509.Certificate, s *Settings) error {
+	if old == nil || next == nil {
+		return nil
+	}
 	if was, is := DistinguishedName(old.RawSubject), DistinguishedName(next.RawSubject); was != is && !s.AllowDNChanges {
 		return fmt.Errorf("Keystore DistinguishedName does not match: existing={DN=%s}, new={DN=%s}", was, is)
 	}
@@ -142,15 +171,21 @@ func names(c *x509.Certificate) []string {
 	return out
 }
 
-// load makes the material of a server.
-func load(s Settings) (*material, error) {
+// read begins the material of s: how its files look, before they are read, so that a change in between is seen.
+func (s Settings) read() *material {
 	m := &material{settings: s}
 	for _, path := range []string{s.Keystore.Location, s.Truststore.Location} {
 		if path != "" {
-			at, _ := stampOf(path) // before it is read, so that a change in between is seen
+			at, _ := stampOf(path)
 			m.stamps = append(m.stamps, at)
 		}
 	}
+	return m
+}
+
+// loadServer makes the material of a server.
+func loadServer(s Settings) (*material, error) {
+	m := s.read()
 	c, err := s.base()
 	if err != nil {
 		return nil, err
@@ -174,6 +209,19 @@ func load(s Settings) (*material, error) {
 	}
 	c.Certificates = []tls.Certificate{*cert}
 	m.config, m.leaf = c, cert.Leaf
+	return m, nil
+}
+
+// loadClient makes the material of a client.
+func loadClient(s Settings) (*material, error) {
+	m := s.read()
+	var err error
+	if m.config, err = Client(s); err != nil {
+		return nil, err
+	}
+	if certs := m.config.Certificates; len(certs) > 0 {
+		m.leaf = certs[0].Leaf
+	}
 	return m, nil
 }
 

@@ -14,6 +14,9 @@ import (
 	"strings"
 )
 
+// ErrHandshake is in the errors of a handshake that came to nothing, unless time ran out.
+var ErrHandshake = errors.New("TLS handshake")
+
 // Values of ssl.client.auth.
 const (
 	ClientAuthNone      = "none"

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -25,7 +26,7 @@ type Authority struct {
 	PEM string
 }
 
-var made int
+var made atomic.Int32
 
 // Pair is a certificate with its key.
 type Pair struct{ Chain, Key string }
@@ -51,9 +52,8 @@ func (a *Authority) sign(t testing.TB, template *x509.Certificate) (*ecdsa.Priva
 		t.Fatal(err)
 	}
 	template.SerialNumber, _ = rand.Int(rand.Reader, big.NewInt(1<<62))
-	made++
 	// Each ends a second later than the one before, so that they can be told apart.
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour+time.Duration(made)*time.Second)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour+time.Duration(made.Add(1))*time.Second)
 	parent, signer := a.cert, a.key
 	if parent == nil {
 		parent, signer = template, key
