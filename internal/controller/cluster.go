@@ -359,6 +359,50 @@ func (c *Controller) fenceStale() {
 	c.scheduleFencing()
 }
 
+// endedBroker is a broker that was fenced before its session was over.
+type endedBroker struct {
+	id    int32
+	epoch int64
+	at    time.Time
+}
+
+// BrokerEnded says that a broker's process has ended, by signs that cannot be mistaken for silence: it is fenced before its
+// session is over. As a guard against signs that are wrong all the same, at most one broker, or a third of those that
+// live, goes so within a session; one that has come back as a new process had ended indeed. Safe for concurrent use.
+func (c *Controller) BrokerEnded(id int32, epoch int64) {
+	c.post(func() {
+		b := c.state.Broker(id)
+		if !c.active || b == nil || b.Epoch != epoch || b.Fenced || id == c.cfg.NodeID {
+			return
+		}
+		now, session := c.cfg.Now(), c.settings().Millis("broker.session.timeout.ms")
+		c.ended = slices.DeleteFunc(c.ended, func(e endedBroker) bool {
+			again := c.state.Broker(e.id)
+			return now.Sub(e.at) >= session || again != nil && again.Epoch != e.epoch
+		})
+		if len(c.ended) >= max(1, c.unfenced()/3) {
+			c.log.Warn("controller: many brokers seem to have ended at once; this one keeps its session", "broker", id)
+			return
+		}
+		c.log.Info("controller: fencing a broker whose process has ended", "broker", id)
+		if err := c.propose(c.fenceRecords(b), true); err != nil {
+			c.log.Error("controller: could not fence a broker", "broker", id, "error", err)
+			return
+		}
+		c.ended = append(c.ended, endedBroker{id, epoch, now})
+	})
+}
+
+// unfenced counts the brokers that live.
+func (c *Controller) unfenced() (n int) {
+	for b := range c.state.Brokers() {
+		if !b.Fenced {
+			n++
+		}
+	}
+	return n
+}
+
 // unregisterBroker answers UnregisterBroker v0.
 func (c *Controller) unregisterBroker(_ RequestContext, req *kmsg.UnregisterBrokerRequest) (decision, error) {
 	resp := req.ResponseKind().(*kmsg.UnregisterBrokerResponse)

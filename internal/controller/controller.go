@@ -54,6 +54,7 @@ type Controller struct {
 	waiting  []waiter
 	brokers  map[int32]*liveBroker
 	timer    *time.Timer
+	ended    []endedBroker
 	ready    chan struct{} // closed when this node leads for the first time
 	once     sync.Once
 
@@ -333,7 +334,7 @@ func (c *Controller) resign(leader int32) {
 	c.log.Info("controller: not active any more", "epoch", c.epoch, "leader", leader)
 	c.active = false
 	c.activeNow.Store(false)
-	c.brokers = nil
+	c.brokers, c.ended = nil, nil
 	for _, w := range c.waiting {
 		w.done(wire.NotController)
 	}

@@ -35,7 +35,7 @@ func (b *Broker) nodeRoutes() []wire.Route {
 		{Key: 58, MinVersion: 0, MaxVersion: 0, Handle: b.handleEnvelope},
 		{Key: 59, MinVersion: 0, MaxVersion: 1, Handle: b.handleFetchSnapshot},
 		{Key: 62, MinVersion: 0, MaxVersion: 4, Handle: b.handleNodeRequest},
-		{Key: 63, MinVersion: 0, MaxVersion: 2, Handle: b.handleNodeRequest},
+		{Key: 63, MinVersion: 0, MaxVersion: 2, Handle: b.handleBrokerHeartbeat},
 		{Key: 67, MinVersion: 0, MaxVersion: 0, Handle: b.handleNodeRequest},
 		{Key: 70, MinVersion: 0, MaxVersion: 0, Handle: b.handleNodeRequest},
 		{Key: 73, MinVersion: 0, MaxVersion: 0, Handle: b.handleNodeRequest},
@@ -57,6 +57,17 @@ func (b *Broker) handleNodeRequest(r *wire.Request) {
 	if b.mayAct(r) {
 		b.forward(r, r.Body, nil)
 	}
+}
+
+// handleBrokerHeartbeat hands a heartbeat, versions 0 to 2, to the controller here, and its connection to who watches it.
+func (b *Broker) handleBrokerHeartbeat(r *wire.Request) {
+	if !b.mayAct(r) {
+		return
+	}
+	if req := r.Body.(*kmsg.BrokerHeartbeatRequest); b.Heard != nil {
+		b.Heard(req.BrokerID, req.BrokerEpoch, r.Done)
+	}
+	b.forward(r, r.Body, nil)
 }
 
 // handleMetadataFetch answers Fetch of the metadata log, versions 12 to 18 (KIP-595).

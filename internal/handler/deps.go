@@ -50,7 +50,10 @@ type Deps struct {
 	Logs       *log.Manager
 	Controller Controller
 	// Quorum serves other nodes on a controller's listeners; nil on a broker's.
-	Quorum      Quorum
+	Quorum Quorum
+	// Heard is told of each heartbeat on a controller's listener: whose, in which broker epoch, and what is closed when its
+	// connection is; nil: nobody asks.
+	Heard       func(broker int32, epoch int64, gone <-chan struct{})
 	ProducerIDs ProducerIDs
 	Authorizer  authz.Authorizer
 	// CheckSecurity tells whether the listeners could do with settings that are to be; nil: they have none.

@@ -83,6 +83,7 @@ type Node struct {
 	handlers   *handler.Broker
 	authz      authz.Authorizer
 	observer   *observer
+	presence   *presence
 	rights     *authz.Standard // nil: nobody is refused
 	server     *server.Server
 

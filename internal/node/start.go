@@ -69,7 +69,7 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
 	})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
-	n.authz, n.observer = n.authorizer(), newObserver(n.opts.Metrics)
+	n.authz, n.observer, n.presence = n.authorizer(), newObserver(n.opts.Metrics), newPresence(n)
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
 	if err := n.listen(); err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (n *Node) listen() error {
 		return err
 	}
 	deps := n.deps()
-	deps.Controller, deps.Quorum, deps.Group = n.controller, voice{n}, n.metaGroup
+	deps.Controller, deps.Quorum, deps.Group, deps.Heard = n.controller, voice{n}, n.metaGroup, n.presence.heard
 	n.controllerHandlers = handler.New(deps)
 	n.controllerServer, err = n.newServer(listenersOf(cfg.Node(), true), n.controllerHandlers.ControllerRoutes())
 	return err

@@ -67,6 +67,10 @@ type Config struct {
 	// right: nothing is committed from then on, and the process should end.
 	OnFault func(error)
 
+	// OnEnded is called, from any goroutine, when a voter's process shows the signs of having ended: its connection was
+	// lost and its listener refuses new ones. nil: nobody asks.
+	OnEnded func(nodeID int32)
+
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default
 }

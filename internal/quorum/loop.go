@@ -110,6 +110,7 @@ func (q *Quorum) tick() {
 		q.referAgain()
 	}
 	q.node.Tick()
+	q.hurry()
 }
 
 // referAgain has Raft refer voters to a point once more that were referred to one for long: they may have crashed since.

@@ -2,8 +2,10 @@ package quorum
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -53,6 +55,8 @@ type outlet struct {
 	mu      sync.Mutex
 	waiting []*pb.Message
 	wake    chan struct{}
+	// examined is set while somebody looks whether the voter has ended.
+	examined atomic.Bool
 }
 
 func (q *Quorum) startNetwork(g *lifecycle.Group) {
@@ -83,10 +87,15 @@ func (n *network) send(to uint64, ms []*pb.Message) {
 }
 
 func (n *network) run(ctx context.Context, to uint64, o *outlet) {
+	var lost <-chan struct{} // closed when the connection ends
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-lost:
+			lost = nil
+			n.examine(to, o)
+			continue
 		case <-o.wake:
 		}
 		for {
@@ -94,12 +103,28 @@ func (n *network) run(ctx context.Context, to uint64, o *outlet) {
 			if len(ms) == 0 {
 				break
 			}
-			if err := n.deliver(ctx, to, ms); err != nil && ctx.Err() == nil {
+			err := n.deliver(ctx, to, ms)
+			if err == nil {
+				lost = n.lost(to)
+			} else if ctx.Err() == nil {
 				n.tell(ctx, "metadata quorum: messages were not taken", err, "to", to)
 				n.q.inLoop(func() { n.q.unreachable(to, ms) })
+				if lost != nil && errors.Is(err, peer.ErrLost) && !errors.Is(err, peer.ErrTimeout) {
+					lost = nil
+					n.examine(to, o)
+				}
 			}
 		}
 	}
+}
+
+// lost is closed when the connection to a voter ends.
+func (n *network) lost(to uint64) <-chan struct{} {
+	v, ok := n.q.voters.Load().byRaft[to]
+	if !ok || len(v.Endpoints) == 0 {
+		return nil
+	}
+	return n.client("raft", addressesOf(v)[0]).Lost()
 }
 
 // take takes what waits, up to the size of one request.

@@ -82,6 +82,8 @@ type Quorum struct {
 	referred  []uint64 // voters that Raft waits for to reach a point
 	handing   int      // ticks until leadership that was handed over must have gone; 0: it is not handed over
 	muted     bool     // a leader that must not lead: see quiet
+	haste     int      // ticks for which this voter hurries to elect another leader: see signs.go
+	ended     uint64   // the leader whose process has ended
 	renounced bool     // what was proposed did not go into Raft's log, so no offset is certain until the next term
 
 	// Owned by the apply worker.

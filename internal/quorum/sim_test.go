@@ -376,6 +376,8 @@ func (s *simulation) fault(n *simNode) {
 		})
 	case r < 64:
 		s.wipe()
+	case r < 72 && n.q.node != nil: // signs of an end, true or not
+		n.q.inLoop(func() { n.q.leaderEnded(n.q.node.BasicStatus().Lead) })
 	}
 }
 
@@ -429,6 +431,67 @@ func (s *simulation) settled() bool {
 		}
 	}
 	return leaders == 1
+}
+
+// round delivers all messages and lets every node work; tick says that time passes.
+func (s *simulation) round(tick bool) {
+	for n := len(s.net); n > 0; n-- {
+		s.deliver(0, false)
+	}
+	for _, n := range s.nodes {
+		n.turn()
+		n.appendStep()
+		n.turn()
+		n.applyStep()
+		if n.q != nil && n.q.node != nil && tick {
+			n.q.tick()
+		}
+	}
+}
+
+func (s *simulation) leading() *simNode {
+	for _, n := range s.nodes {
+		if n.q != nil && n.leads != 0 {
+			return n
+		}
+	}
+	return nil
+}
+
+// TestEndedLeaderIsReplacedAtOnce: voters that see the signs, one of them late, elect another leader before the
+// election timeout; without signs they wait for it.
+func TestEndedLeaderIsReplacedAtOnce(t *testing.T) {
+	for seed := uint64(1); seed <= 5; seed++ {
+		for _, signs := range []bool{true, false} {
+			s := newSimulation(t, t, seed, "")
+			for i := 0; s.leading() == nil; i++ {
+				if s.round(i%4 == 0); i > 10000 {
+					t.Fatal("nobody leads")
+				}
+			}
+			for range 40 {
+				s.round(true)
+			}
+			dead := s.leading()
+			id := dead.q.raftID
+			dead.crash()
+			s.net = nil
+			ticks := 0
+			for ; ticks < electionTicks-2 && s.leading() == nil; ticks++ {
+				for i, n := range s.nodes {
+					if n.q != nil && n.q.node != nil && signs && ticks == i%2 {
+						n.q.leaderEnded(id)
+					}
+				}
+				for i := range 8 {
+					s.round(i == 0)
+				}
+			}
+			if got := s.leading() != nil; got != signs {
+				t.Errorf("seed %d: signs %v: another leads %v after %d ticks", seed, signs, got, ticks)
+			}
+		}
+	}
 }
 
 // compare checks that all nodes have the same state.
