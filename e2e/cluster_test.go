@@ -23,8 +23,8 @@ import (
 	"github.com/weir-stream/weir/internal/testkit/cluster"
 )
 
-// nodes starts three nodes, each a broker and a controller, as their settings files say.
-func nodes(t *testing.T) []*brokers.Broker {
+// nodes starts three nodes, each a broker and a controller, as their settings files say, with more lines in them.
+func nodes(t *testing.T, lines ...string) []*brokers.Broker {
 	t.Helper()
 	binary, err := filepath.Abs("../bin/weir")
 	if err != nil {
@@ -46,12 +46,11 @@ func nodes(t *testing.T) []*brokers.Broker {
 		if err := os.MkdirAll(filepath.Join(b.Dir, "logs"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		props := strings.Join([]string{
+		props := strings.Join(append([]string{
 			"process.roles=broker,controller", fmt.Sprint("node.id=", i+1), "controller.quorum.voters=" + voters, "controller.listener.names=CONTROLLER",
 			fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", b.Addr, b.Controller), "advertised.listeners=PLAINTEXT://" + b.Addr,
-			"log.dirs=" + b.DataDir(), "offsets.topic.num.partitions=4", "group.initial.rebalance.delay.ms=0", "broker.session.timeout.ms=3000",
-			"broker.heartbeat.interval.ms=500", "replica.lag.time.max.ms=5000",
-		}, "\n")
+			"log.dirs=" + b.DataDir(), "offsets.topic.num.partitions=4", "group.initial.rebalance.delay.ms=0",
+		}, lines...), "\n")
 		if err := os.WriteFile(b.PropsFile(), []byte(props+"\n"), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +123,7 @@ func await(t *testing.T, ctx context.Context, what string, ok func() bool) {
 // TestClusterUnderFaults has idempotent producers write with acks=all to three nodes, while one after the other is killed,
 // frozen for longer than its session, or stopped in order. What was acknowledged is there at the end, once, in order.
 func TestClusterUnderFaults(t *testing.T) {
-	all := nodes(t)
+	all := nodes(t, "broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500", "replica.lag.time.max.ms=5000")
 	length := clusterMinutes(t)
 	ctx, cancel := context.WithTimeout(t.Context(), length+5*time.Minute)
 	defer cancel()
