@@ -92,10 +92,15 @@ func (d *decision) add(g *grant, host netip.Addr) {
 	d.allow |= g.allow
 	d.deny |= g.deny
 	if len(g.hosts) > 0 {
-		d.addHost(g, host)
-		if host.Zone() != "" {
-			d.addHost(g, host.WithZone(""))
-		}
+		d.addHosts(g, host)
+	}
+}
+
+// addHosts counts what a grant says for a host alone.
+func (d *decision) addHosts(g *grant, host netip.Addr) {
+	d.addHost(g, host)
+	if host.Zone() != "" {
+		d.addHost(g, host.WithZone(""))
 	}
 }
 

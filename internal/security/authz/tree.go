@@ -8,11 +8,32 @@ import (
 
 // node is a part of a tree of names that share beginnings. What is published never changes: an edit copies the
 // nodes from the root to the change, each once.
+//
+// A decision walks from the root through all prefixes of a name, of which there may be hundreds. What it reads of each
+// stands in the node itself, the rest of the grant is looked at where addresses count.
 type node struct {
 	edge              string // what the name goes on with from the parent; empty at the root only
+	allow, deny       uint32 // what prefixed says for every host
+	sole              *node  // the kid, if there is one only
+	hosted            *grant // prefixed, if it says something for some hosts
 	literal, prefixed *grant
 	kids              []*node // by the first byte of their edges
 	made              *edit   // the edit that made it and may still change it
+}
+
+// settle brings what is derived of n up to date, at the end of a change.
+func (n *node) settle() *node {
+	n.allow, n.deny, n.hosted, n.sole = 0, 0, nil, nil
+	if g := n.prefixed; g != nil {
+		n.allow, n.deny = g.allow, g.deny
+		if len(g.hosts) > 0 {
+			n.hosted = g
+		}
+	}
+	if len(n.kids) == 1 {
+		n.sole = n.kids[0]
+	}
+	return n
 }
 
 // edit marks the nodes that belong to one change. It must not be empty, or all would have one address.
@@ -38,17 +59,28 @@ func (n *node) child(c byte) (int, bool) {
 // collect adds up what holds for a name: prefixes on the way and the literal at its end.
 func (n *node) collect(d *decision, name string, host netip.Addr) {
 	for n != nil {
-		d.add(n.prefixed, host)
+		d.allow |= n.allow
+		d.deny |= n.deny
+		if n.hosted != nil {
+			d.addHosts(n.hosted, host)
+		}
 		if name == "" {
 			d.add(n.literal, host)
 			return
 		}
-		i, ok := n.child(name[0])
-		if !ok || !strings.HasPrefix(name, n.kids[i].edge) {
+		k := n.sole
+		if k == nil {
+			i, ok := n.child(name[0])
+			if !ok {
+				return
+			}
+			k = n.kids[i]
+		}
+		edge := k.edge
+		if edge[0] != name[0] || len(edge) > 1 && !strings.HasPrefix(name, edge) {
 			return
 		}
-		n = n.kids[i]
-		name = name[len(n.edge):]
+		n, name = k, name[len(edge):]
 	}
 }
 
@@ -127,7 +159,7 @@ func (n *node) change(e *edit, name string, p PatternType, f func(*grant) *grant
 			slot = &n.prefixed
 		}
 		*slot = f(*slot)
-		return n
+		return n.settle()
 	}
 	i, ok := n.child(name[0])
 	if !ok {
@@ -151,7 +183,7 @@ func (n *node) change(e *edit, name string, p PatternType, f func(*grant) *grant
 	default:
 		n.kids[i] = k
 	}
-	return n
+	return n.settle()
 }
 
 // empty reports whether a tree has nothing in it.
