@@ -25,6 +25,7 @@ var javaTools = map[string]string{
 	"kafka-groups":           "org.apache.kafka.tools.GroupsCommand",
 	"kafka-get-offsets":      "org.apache.kafka.tools.GetOffsetShell",
 	"kafka-delete-records":   "org.apache.kafka.tools.DeleteRecordsCommand",
+	"kafka-acls":             "org.apache.kafka.tools.AclCommand",
 }
 
 // TestClientToolsAgainstKafka runs testdata/clienttools/script against a fresh broker, in order, and compares each
@@ -35,25 +36,35 @@ func TestClientToolsAgainstKafka(t *testing.T) {
 	if broker == "" {
 		broker = startKafka(t)
 	}
-	s := &toolScript{broker: broker, dir: t.TempDir(), members: map[string]func(){}}
+	s := &toolScript{broker: broker, dir: t.TempDir(), members: map[string]func(){}, data: "testdata/clienttools"}
 	if *record {
 		s.oracle = startOracle(t, s.dir)
 	}
+	s.play(t)
+}
+
+type toolScript struct {
+	broker  string
+	data    string // where the script and its golden files are
+	dir     string
+	oracle  *oracle
+	members map[string]func()
+	words   map[string][]string                          // what stands for more than one word of a command line, beside @B
+	alike   func(text string) string                     // takes out what differs with the tool, if not nil
+	lasting func(t *testing.T, command string, r result) // keeps what later cases need of a result, if not nil
+	insert  map[string]string                            // what a result left for later command lines
+}
+
+// play runs the whole script.
+func (s *toolScript) play(t *testing.T) {
 	t.Cleanup(s.stopMembers)
-	script, err := os.ReadFile("testdata/clienttools/script")
+	script, err := os.ReadFile(filepath.Join(s.data, "script"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, block := range strings.Split(string(script), "\n\n") {
 		s.block(t, strings.Split(strings.TrimSpace(block), "\n"))
 	}
-}
-
-type toolScript struct {
-	broker  string
-	dir     string
-	oracle  *oracle
-	members map[string]func()
 }
 
 func (s *toolScript) stopMembers() {
@@ -117,6 +128,10 @@ func (s *toolScript) run(t *testing.T, stdin, command string) string {
 			args = append(args, "--bootstrap-server", s.broker)
 		case isID:
 			args = append(args, topicID(t, s.broker, id))
+		case s.words[w] != nil:
+			args = append(args, s.words[w]...)
+		case s.insert[w] != "":
+			args = append(args, s.insert[w])
 		default:
 			args = append(args, strings.ReplaceAll(w, "@DIR", s.dir))
 		}
@@ -136,6 +151,9 @@ func (s *toolScript) run(t *testing.T, stdin, command string) string {
 		r = runTool(t, tool.New, unescapeText(stdin), args...)
 	}
 	r.stderr = withoutTrace(r.stderr)
+	if s.lasting != nil {
+		s.lasting(t, command, r)
+	}
 	return s.normal("$ " + command + "\n" + map[bool]string{true: "# stdin: " + stdin + "\n"}[stdin != ""] + r.String())
 }
 
@@ -143,7 +161,7 @@ func (s *toolScript) run(t *testing.T, stdin, command string) string {
 // the case before changed: Apache Kafka's answers a change before all of it is visible.
 func (s *toolScript) compare(t *testing.T, name, stdin, command string) {
 	got := s.run(t, stdin, command)
-	file := filepath.Join("testdata/clienttools/golden", name+".txt")
+	file := filepath.Join(s.data, "golden", name+".txt")
 	if s.oracle != nil {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -224,6 +242,9 @@ func (s *toolScript) normal(text string) string {
 	text = strings.ReplaceAll(text, s.dir, "@DIR")
 	for _, v := range volatileParts {
 		text = v.pattern.ReplaceAllString(text, v.with)
+	}
+	if s.alike != nil {
+		text = s.alike(text)
 	}
 	return text
 }

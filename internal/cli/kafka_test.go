@@ -33,17 +33,24 @@ func freePorts(t testing.TB, n int) []int {
 // startKafka starts one node of Apache Kafka in a fresh directory and returns its address. It ends with the test.
 func startKafka(t testing.TB) string {
 	t.Helper()
-	dist := kafkaDist(t)
-	dir := t.TempDir()
 	ports := freePorts(t, 2)
 	broker := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	settings := []string{
+	runKafka(t, broker, []string{
 		"process.roles=broker,controller", "node.id=1", fmt.Sprintf("controller.quorum.bootstrap.servers=127.0.0.1:%d", ports[1]),
 		fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", broker, ports[1]), "controller.listener.names=CONTROLLER",
-		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT", "log.dirs=" + filepath.Join(dir, "data"),
+		"listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
 		"transaction.state.log.num.partitions=1", "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
 		"offsets.topic.num.partitions=1", "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
-	}
+	})
+	return broker
+}
+
+// runKafka starts Apache Kafka with settings and waits until broker answers.
+func runKafka(t testing.TB, broker string, settings []string) {
+	t.Helper()
+	dist := kafkaDist(t)
+	dir := t.TempDir()
+	settings = append(settings, "log.dirs="+filepath.Join(dir, "data"))
 	file := filepath.Join(dir, "server.properties")
 	if err := os.WriteFile(file, []byte(strings.Join(settings, "\n")), 0o600); err != nil {
 		t.Fatal(err)
@@ -64,7 +71,6 @@ func startKafka(t testing.TB) string {
 		_ = node.Wait()
 	})
 	awaitBroker(t, broker)
-	return broker
 }
 
 // awaitBroker waits until a broker answers.

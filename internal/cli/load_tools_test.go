@@ -22,10 +22,20 @@ import (
 func startWeir(t *testing.T) string {
 	t.Helper()
 	ports := freePorts(t, 2)
-	file := writeFile(t, fmt.Sprintf("process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d\n"+
-		"controller.listener.names=CONTROLLER\nlog.dirs=%s\noffsets.topic.num.partitions=1\noffsets.topic.replication.factor=1\n"+
-		"group.initial.rebalance.delay.ms=0\ncontroller.quorum.voters=1@127.0.0.1:%d\n",
-		ports[0], ports[1], filepath.Join(t.TempDir(), "data"), ports[1]))
+	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	runWeir(t, address, []string{
+		"process.roles=broker,controller", "node.id=1", fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", address, ports[1]),
+		"controller.listener.names=CONTROLLER", "offsets.topic.num.partitions=1", "offsets.topic.replication.factor=1",
+		"group.initial.rebalance.delay.ms=0", fmt.Sprintf("controller.quorum.voters=1@127.0.0.1:%d", ports[1]),
+	})
+	return address
+}
+
+// runWeir runs a node with settings in this process until the test ends, and waits until broker answers.
+func runWeir(t *testing.T, broker string, settings []string) {
+	t.Helper()
+	settings = append(settings, "log.dirs="+filepath.Join(t.TempDir(), "data"))
+	file := writeFile(t, strings.Join(settings, "\n"))
 	ctx, cancel := context.WithCancel(context.Background())
 	var out bytes.Buffer
 	var stopped sync.WaitGroup
@@ -39,9 +49,7 @@ func startWeir(t *testing.T) string {
 			t.Logf("the node said:\n%s", out.String())
 		}
 	})
-	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
-	awaitBroker(t, address)
-	return address
+	awaitBroker(t, broker)
 }
 
 // TestLoadTools runs the tools that make load, one on the records of the other.

@@ -88,6 +88,9 @@ func (c *cluster) callAnyBroker(ctx context.Context, name string, req kmsg.Reque
 	if err != nil {
 		return nil, err
 	}
+	if len(nodes) == 0 { // a cluster that has just started; the bootstrap address answers
+		return c.callSeed(ctx, name, req)
+	}
 	err = client.Timeout("Timed out waiting for a node assignment. Call: " + name)
 	for _, n := range nodes {
 		var resp kmsg.Response

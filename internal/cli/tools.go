@@ -64,6 +64,7 @@ func Tools() []Tool {
 		{"kafka-e2e-latency", newE2ELatencyTool},
 		{"kafka-consumer-perf-test", newConsumerPerfTool},
 		{"kafka-producer-perf-test", newProducerPerfTool},
+		{"kafka-acls", newACLsTool},
 		{"kafka-configs", newConfigsTool},
 		{"kafka-console-consumer", newConsoleConsumerTool},
 		{"kafka-console-producer", newConsoleProducerTool},
