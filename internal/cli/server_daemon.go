@@ -9,11 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/weir-stream/weir/internal/cli/kafkaflag"
 	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/controlplane/provider"
 )
 
 // readyFD is the environment variable in which a background server finds the number of the file to write to once
@@ -61,7 +61,7 @@ func startDaemon(ctx context.Context, env Env, file string, overrides []string, 
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Env = append(os.Environ(), readyFD+"=3")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	provider.Detach(cmd)
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weir-stream/weir/internal/controlplane/provider"
 	"github.com/weir-stream/weir/internal/restapi"
 	"github.com/weir-stream/weir/internal/vfs"
 )
@@ -114,7 +115,7 @@ func (l local) start(ctx context.Context, args []string) (*client, error) {
 	defer out.Close()
 	cmd := exec.Command(self, append([]string{"service", "run", "--dir", l.dir}, args...)...)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = out, out, l.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	provider.Detach(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

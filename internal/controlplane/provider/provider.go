@@ -106,7 +106,7 @@ func (l *Local) Start(ctx context.Context, p Process) (Running, error) {
 	if cmd.Env == nil {
 		cmd.Env = []string{}
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	Detach(cmd)
 	if err := cmd.Start(); err != nil {
 		return Running{}, fmt.Errorf("start %s: %w", path, err)
 	}

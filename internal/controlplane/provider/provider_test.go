@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -76,6 +77,32 @@ func TestStartedOnceAndFoundByAnother(t *testing.T) {
 	await(t, "output", func() bool { out, _ := os.ReadFile(p.LogFile); return string(out) == "mark=yes\n" })
 	if u, err := l.Usage(p.PIDFile); err != nil || u.RSSBytes <= 0 {
 		t.Errorf("%+v %v", u, err)
+	}
+}
+
+// TestCallersFilesAreNotKept: a pipe that the service was given by its caller
+// is closed for its reader while the process that the service started lives.
+func TestCallersFilesAreNotKept(t *testing.T) {
+	var ends [2]int
+	if err := syscall.Pipe(ends[:]); err != nil { // inherited unless somebody sees to it
+		t.Fatal(err)
+	}
+	reader := os.NewFile(uintptr(ends[0]), "reader")
+	defer reader.Close()
+	l, p := sample(t, sleeps)
+	start(t, l, p)
+	if err := syscall.Close(ends[1]); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { _, err := reader.Read(make([]byte, 1)); ended <- err }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the process keeps the caller's pipe open")
 	}
 }
 
