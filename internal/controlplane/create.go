@@ -235,6 +235,27 @@ func clamp(want, most, least int64) int64 {
 	return max(want, least)
 }
 
+// Reassigned chooses ports again for those of the brokers that do not run and
+// whose ports another process holds by now.
+func (s *Service) Reassigned(ctx context.Context, c spec.Cluster, brokers []int32) ([]spec.Broker, error) {
+	s.creating.Lock()
+	defer s.creating.Unlock()
+	var out []spec.Broker
+	for _, b := range c.Brokers {
+		if slices.Contains(brokers, b.ID) && !s.world.Runs(c, b.ID) && s.world.PortsFree(b) != nil {
+			out = append(out, b)
+		}
+	}
+	if len(out) == 0 {
+		return nil, nil
+	}
+	all, err := store.Clusters.List(ctx, s.store, "", 0, "")
+	if err != nil {
+		return nil, err
+	}
+	return out, s.givePorts(out, all)
+}
+
 // givePorts fills in free ports that no cluster has, running or not.
 func (s *Service) givePorts(brokers []spec.Broker, others []*spec.Cluster) error {
 	var taken []int

@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -143,6 +144,9 @@ func (m *machine) Prepare(ctx context.Context, c spec.Cluster, say func(string))
 	if err := os.MkdirAll(layout.Dir, 0o700); err != nil {
 		return err
 	}
+	if had, err := os.ReadFile(layout.ClientProperties()); err == nil && !bytes.Equal(had, access.Properties()) {
+		m.Forget(c.ID) // what is open goes to addresses that may be another's
+	}
 	return certs.WritePrivate(layout.ClientProperties(), access.Properties())
 }
 
@@ -204,7 +208,7 @@ func (m *machine) Provision(ctx context.Context, c spec.Cluster, b spec.Broker) 
 		return err
 	}
 	if !m.Runs(c, b.ID) {
-		if err := portsFree(b); err != nil {
+		if err := m.PortsFree(b); err != nil {
 			return err
 		}
 	}
@@ -229,8 +233,8 @@ func (m *machine) roomFor(b spec.Broker) error {
 	return nil
 }
 
-// portsFree says which port of a broker another process holds.
-func portsFree(b spec.Broker) error {
+// PortsFree says which port of a broker another process holds.
+func (m *machine) PortsFree(b spec.Broker) error {
 	for _, p := range b.Ports() {
 		if p.Port == 0 {
 			continue
@@ -294,7 +298,7 @@ func (m *machine) Start(ctx context.Context, c spec.Cluster, b spec.Broker) erro
 	if m.Runs(c, b.ID) {
 		return nil
 	}
-	if err := errors.Join(m.roomFor(b), portsFree(b)); err != nil {
+	if err := errors.Join(m.roomFor(b), m.PortsFree(b)); err != nil {
 		return err
 	}
 	install, err := m.installation(ctx, &c, io.Discard)

@@ -141,6 +141,28 @@ func TestAnEndedOperationHoldsNobodyUp(t *testing.T) {
 	m.mu.Unlock()
 }
 
+// A port that another program takes after it was chosen is chosen again.
+func TestPortTakenAfterTheChoice(t *testing.T) {
+	w := clustermodel.New()
+	s := open(t, w, &sink{})
+	c, _, err := s.PlanCreate(t.Context(), CreateRequest{Name: "orders", Brokers: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := c.Brokers[1].InternalPort
+	w.With(func() { w.Taken = map[int]bool{first: true} })
+	v := create(t, s, 3)
+	seen := map[int]bool{}
+	for _, b := range v.Brokers {
+		for _, p := range b.Ports() {
+			if p.Port == first || p.Port != 0 && seen[p.Port] {
+				t.Errorf("broker %d has port %d as %s", b.ID, p.Port, p.Field)
+			}
+			seen[p.Port] = true
+		}
+	}
+}
+
 func TestLifeOfACluster(t *testing.T) {
 	w := clustermodel.New()
 	sink := &sink{}

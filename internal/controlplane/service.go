@@ -33,8 +33,9 @@ import (
 type Options struct {
 	// Dir is the service's directory; one service at a time may have it.
 	Dir string
-	// Binary is what clusters of engine weir are made with; empty means this
-	// program. Version is its version.
+	// Binary is what clusters of engine weir are made with, empty means this
+	// program; where it is named it also formats the storage of clusters of
+	// Apache Kafka. Version is its version.
 	Binary  string
 	Version string
 	// KafkaCache keeps distributions of Apache Kafka; empty means the user's
@@ -62,6 +63,8 @@ type world interface {
 	reconcile.Kafka
 	// Runs says whether a broker's process is alive; it is cheap.
 	Runs(c spec.Cluster, broker int32) bool
+	// PortsFree says which port of a broker another process holds.
+	PortsFree(b spec.Broker) error
 	// Forget ends what is open for a cluster.
 	Forget(cluster string)
 }
@@ -108,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		s.policy = *o.Policy
 	}
 	s.engines = []engine.Engine{
-		&apachekafka.Engine{Cache: o.KafkaCache},
+		&apachekafka.Engine{Cache: o.KafkaCache, Weir: o.Binary},
 		&weir.Engine{Binary: o.Binary, Dir: filepath.Join(o.Dir, "engines")},
 	}
 	if s.store == nil {
@@ -124,7 +127,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 		s.world = s.machine
 	}
 	watched := watching{s.world, s}
-	s.runner = reconcile.Runner{Store: s.store, Files: watched, Processes: watched, Kafka: watched, Poll: min(time.Second, o.HealEvery)}
+	s.runner = reconcile.Runner{Store: s.store, Files: watched, Processes: watched, Kafka: watched, Ports: s, Poll: min(time.Second, o.HealEvery)}
 	s.group = lifecycle.New("service", o.Log)
 	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -118,8 +118,12 @@ func (v *verbs) open(ctx context.Context, dir string, log *slog.Logger) (*contro
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, measures{}, err
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, measures{}, err
+	}
 	past := openMeasures(dir, log)
-	svc, err := controlplane.Open(ctx, controlplane.Options{Dir: dir, Version: v.Version, Log: log, Metrics: past.sink()})
+	svc, err := controlplane.Open(ctx, controlplane.Options{Dir: dir, Binary: self, Version: v.Version, Log: log, Metrics: past.sink()})
 	if err != nil {
 		past.close()
 		return nil, measures{}, err

@@ -11,10 +11,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,6 +102,8 @@ func (o *Observer) broker(ctx context.Context, b spec.Broker) (spec.BrokerObserv
 	out := spec.BrokerObservation{ID: b.ID}
 	if r, err := o.local.Find(o.layout.PID(b.ID)); err == nil {
 		out.ProcessAlive, out.PID, out.StartedAt = true, r.PID, r.StartedAt
+	} else {
+		out.LastWords = lastLine(o.layout.Output(b.ID))
 	}
 	data := o.layout.Data(b.ID)
 	_, err := os.Stat(filepath.Join(data, "meta.properties"))
@@ -110,6 +114,27 @@ func (o *Observer) broker(ctx context.Context, b spec.Broker) (spec.BrokerObserv
 	ctx, cancel := context.WithTimeout(ctx, o.timeouts.Ping)
 	defer cancel()
 	return out, ping(ctx, o.access, engine.Address(b.ClientPort))
+}
+
+// longestWords bounds the line that is kept of a process's output, in bytes.
+const longestWords = 300
+
+// lastLine is the last line of a file, "" if there is none.
+func lastLine(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return ""
+	}
+	text := make([]byte, min(end, 4*longestWords))
+	n, _ := f.ReadAt(text, end-int64(len(text))) // what could be read is enough
+	lines := strings.Split(strings.TrimSpace(string(text[:n])), "\n")
+	last := strings.ToValidUTF8(lines[len(lines)-1], "")
+	return strings.TrimSpace(last[:min(len(last), longestWords)])
 }
 
 // remember notes since when a live process has not answered. A dead process is

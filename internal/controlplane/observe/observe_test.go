@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +94,24 @@ func TestDeadClusterCostsItsTimeouts(t *testing.T) {
 	}
 	if got.Reachable || got.Why == "" || len(got.Brokers) != 2 || got.Brokers[1].ID != 2 || got.Brokers[0].ProcessAlive || got.Brokers[0].DataDirPresent {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestLastWords of a process are short, and there may be none.
+func TestLastWords(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "output.log")
+	if got := lastLine(file); got != "" {
+		t.Errorf("of no file: %q", got)
+	}
+	for text, want := range map[string]string{
+		"": "", "\n\n": "", "one": "one", "one\ntwo \n\n": "two",
+		strings.Repeat("x", 5000): strings.Repeat("x", longestWords), "a\n\xff\xfeb\n": "b",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := lastLine(file); got != want {
+			t.Errorf("%.20q: %q", text, got)
+		}
 	}
 }

@@ -54,6 +54,13 @@ type Kafka interface {
 	Unregister(ctx context.Context, c spec.Cluster, broker int32) error
 }
 
+// Ports chooses ports anew.
+type Ports interface {
+	// Reassigned are those of the brokers that do not run and could not, as
+	// another process listens on a port of theirs, with ports that are free.
+	Reassigned(ctx context.Context, c spec.Cluster, brokers []int32) ([]spec.Broker, error)
+}
+
 // Submit stores an operation and, apart from it, its moves; from then on it is
 // among the Unfinished.
 func Submit(ctx context.Context, s store.Store, op *spec.Operation) error {
@@ -74,6 +81,8 @@ type Runner struct {
 	Files     Files
 	Processes Processes
 	Kafka     Kafka
+	// Ports gives brokers that have never served other ports; nil keeps them.
+	Ports Ports
 	// Now and Wait are time; nil means the real one.
 	Now  func() time.Time
 	Wait func(ctx context.Context, d time.Duration) error

@@ -63,7 +63,7 @@ func run(t *testing.T, w *clustermodel.World) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	at := time.Unix(0, 0)
-	r := &Runner{Store: w, Files: mortal{w, cancel}, Processes: mortal{w, cancel}, Kafka: mortal{w, cancel}, Timeout: 100 * time.Second,
+	r := &Runner{Store: w, Files: mortal{w, cancel}, Processes: mortal{w, cancel}, Kafka: mortal{w, cancel}, Ports: mortal{w, cancel}, Timeout: 100 * time.Second,
 		Now: func() time.Time { return at }, Wait: func(ctx context.Context, d time.Duration) error { at = at.Add(d); return ctx.Err() }}
 	return r.Run(ctx, "c1", "op-1")
 }

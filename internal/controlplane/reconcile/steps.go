@@ -26,9 +26,15 @@ var steps = map[spec.StepKind]func(context.Context, *execution, spec.StepArgs) e
 		return x.alter(ctx, func(c *spec.Cluster) { *c = c.WithBrokers(a.Add...) })
 	},
 	spec.StepProvision: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		if _, err := x.clearPorts(ctx, a.Broker); err != nil {
+			return err
+		}
 		return x.withBroker(a.Broker, func(b spec.Broker) error { return x.Files.Provision(ctx, *x.cluster, b) })
 	},
 	spec.StepStartBroker: func(ctx context.Context, x *execution, a spec.StepArgs) error {
+		if _, err := x.clearPorts(ctx, a.Broker); err != nil {
+			return err
+		}
 		return x.withBroker(a.Broker, func(b spec.Broker) error { return x.Processes.Start(ctx, *x.cluster, b) })
 	},
 	spec.StepDeclareStopped: func(ctx context.Context, x *execution, a spec.StepArgs) error {
@@ -148,6 +154,9 @@ func ended(o spec.Observation, brokers []int32, again map[int32]bool) error {
 			continue
 		}
 		if again[id] {
+			if b.LastWords != "" {
+				return fmt.Errorf("the process of broker %d has ended; the last that it printed: %s", id, b.LastWords)
+			}
 			return fmt.Errorf("the process of broker %d has ended; the end of its log says why", id)
 		}
 		again[id] = true
@@ -159,7 +168,12 @@ func awaitBrokers(ctx context.Context, x *execution, a spec.StepArgs) error {
 	gone, served := map[int32]bool{}, false
 	return x.until(ctx, a, func(o spec.Observation) (int64, string, error) {
 		if err := ended(o, a.Brokers, gone); err != nil {
-			return 0, "", err
+			moved, portErr := x.clearPorts(ctx, a.Brokers...)
+			if !moved || portErr != nil {
+				return 0, "", errors.Join(err, portErr)
+			}
+			gone, served = map[int32]bool{}, false
+			return int64(len(a.Brokers)), "started again on other ports", nil
 		}
 		var missing []int32
 		for _, id := range a.Brokers {

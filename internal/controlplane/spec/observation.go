@@ -17,9 +17,11 @@ type Observation struct {
 type BrokerObservation struct {
 	ID int32 `json:"id"`
 	// Of the process.
-	ProcessAlive bool      `json:"processAlive"`
-	PID          int       `json:"pid,omitempty"`
-	StartedAt    time.Time `json:"startedAt,omitzero"`
+	ProcessAlive bool `json:"processAlive"`
+	PID          int  `json:"pid,omitempty"`
+	// LastWords is the last line that a process which is gone printed, "" if none.
+	LastWords string    `json:"lastWords,omitempty"`
+	StartedAt time.Time `json:"startedAt,omitzero"`
 	// DataDirPresent is false when the directory or its meta.properties is gone.
 	DataDirPresent bool  `json:"dataDirPresent"`
 	DiskUsedBytes  int64 `json:"diskUsedBytes"`

@@ -44,6 +44,8 @@ type World struct {
 	// service is dead: nothing more is done for it.
 	Fuse   int
 	Points int
+	// Taken are ports of other programs.
+	Taken map[int]bool
 	// Stray is called at each observation, for what others do meanwhile.
 	Stray func(w *World)
 }
@@ -312,6 +314,18 @@ func (w *World) Runs(_ spec.Cluster, id int32) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.Nodes[id].Running
+}
+
+// PortsFree says which port of a broker another program has.
+func (w *World) PortsFree(b spec.Broker) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range b.Ports() {
+		if w.Taken[p.Port] {
+			return fmt.Errorf("port %d is taken", p.Port)
+		}
+	}
+	return nil
 }
 
 // Forget has nothing open.

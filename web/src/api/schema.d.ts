@@ -677,6 +677,7 @@ export interface components {
             fenced: boolean;
             /** Format: int32 */
             id: number;
+            lastWords?: string;
             /** Format: int64 */
             leaders: number;
             /** Format: int64 */

@@ -8,8 +8,6 @@ package apachekafka
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/weir-stream/weir/internal/controlplane/certs"
 	"github.com/weir-stream/weir/internal/controlplane/engine"
 	"github.com/weir-stream/weir/internal/controlplane/spec"
 	"github.com/weir-stream/weir/internal/kafkadist"
@@ -30,6 +27,9 @@ type Engine struct {
 	// Cache is where distributions and the agent are kept; empty means the
 	// user's cache folder.
 	Cache string
+	// Weir is the program whose kafka-storage formats in place of Apache
+	// Kafka's, which is a JVM of its own; empty means to use that.
+	Weir string
 }
 
 // installation is one version with what it needs to run.
@@ -37,6 +37,7 @@ type installation struct {
 	dist  string
 	java  string
 	agent string
+	weir  string // may be empty
 }
 
 // Name is the engine's name in a cluster.
@@ -96,7 +97,7 @@ func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Write
 	if err != nil {
 		return nil, err
 	}
-	return &installation{dist: dist, java: java, agent: agent}, nil
+	return &installation{dist: dist, java: java, agent: agent, weir: e.Weir}, nil
 }
 
 func findJava() (string, error) {
@@ -138,97 +139,17 @@ func checkDist(dir, version string) error {
 	return nil
 }
 
-// Format writes the broker's files and formats its storage, with the service's
-// accounts in it from the first start.
-func (i *installation) Format(ctx context.Context, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
-	if err := engine.WriteFiles(i, c, b, m); err != nil {
-		return fmt.Errorf("broker %d: %w", b.ID, err)
-	}
-	done, err := engine.Formatted(m.Layout.Data(b.ID), c.KafkaClusterID, b.ID)
-	if err != nil || done {
-		return err
-	}
-	// The same for every node of a cluster but for two lines: the tool, a JVM
-	// of its own, is asked once.
-	template, err := os.ReadFile(templateFile(m))
-	if err == nil {
-		return formatAs(template, c, b, m)
-	}
-	if !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("broker %d: %w", b.ID, err)
-	}
-	if err := i.runFormat(ctx, c, b, m); err != nil {
-		return err
-	}
-	made, err := os.ReadFile(filepath.Join(m.Layout.Data(b.ID), bootstrapFile))
-	if err == nil {
-		err = certs.WritePrivate(templateFile(m), made)
-	}
-	if err != nil {
-		return fmt.Errorf("format the storage of broker %d: %w", b.ID, err)
-	}
-	return nil
-}
-
-// bootstrapFile holds the first records of a cluster's metadata: features, and
-// the service's accounts.
-const bootstrapFile = "bootstrap.checkpoint"
-
-func templateFile(m engine.Materials) string { return filepath.Join(m.Layout.Certs(), bootstrapFile) }
-
-// formatAs writes what the tool would. What is written last says that the
-// storage is formatted.
-func formatAs(template []byte, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
-	data := m.Layout.Data(b.ID)
-	err := os.MkdirAll(data, 0o755)
-	if err == nil {
-		err = certs.WritePrivate(filepath.Join(data, bootstrapFile), template)
-	}
-	var id [16]byte
-	rand.Read(id[:]) // never fails
-	if err == nil {
-		err = certs.WritePrivate(filepath.Join(data, "meta.properties"), engine.FormatProperties(map[string]string{
-			"version": "1", "cluster.id": c.KafkaClusterID, "node.id": strconv.Itoa(int(b.ID)), "directory.id": base64.RawURLEncoding.EncodeToString(id[:])}))
-	}
-	if err != nil {
-		return fmt.Errorf("format the storage of broker %d: %w", b.ID, err)
-	}
-	return nil
-}
-
-func (i *installation) runFormat(ctx context.Context, c *spec.Cluster, b spec.Broker, m engine.Materials) error {
-	argsFile := filepath.Join(m.Layout.Broker(b.ID), ".format-arguments")
-	if err := certs.WritePrivate(argsFile, formatArguments(i, c, b, m)); err != nil {
-		return fmt.Errorf("broker %d: %w", b.ID, err)
-	}
-	defer os.Remove(argsFile)
-	// Passwords go through a file: arguments of a process are for all to see.
-	out, err := exec.CommandContext(ctx, i.java, "@"+argsFile).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("format the storage of broker %d: %w: %s", b.ID, err, engine.LastLines(string(out), 5))
-	}
-	return nil
-}
-
-// formatArguments is the content of an argument file of java: one quoted
-// argument a line, in which a backslash escapes.
-func formatArguments(i *installation, c *spec.Cluster, b spec.Broker, m engine.Materials) []byte {
-	args := []string{"-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(i.dist, "libs", "*"), "kafka.tools.StorageTool",
-		"format", "--ignore-formatted", "--cluster-id", c.KafkaClusterID, "--config", m.Layout.Properties(b.ID)}
-	args = append(args, engine.ScramArguments(m)...)
-	var text strings.Builder
-	for _, a := range args {
-		fmt.Fprintf(&text, "\"%s\"\n", strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(a))
-	}
-	return []byte(text.String())
-}
-
 // Properties are the settings of a node of a secured cluster.
 func (i *installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string]string, error) {
 	if !c.Secured {
 		return nil, fmt.Errorf("cluster %s: engine %s runs secured clusters only", c.Name, spec.EngineApacheKafka)
 	}
-	return engine.Secured(c, b, m), nil
+	p := engine.Secured(c, b, m)
+	const buffer = "log.cleaner.dedupe.buffer.size"
+	if heap := heapMiB(b.MemoryBytes) << 20; p[buffer] == "" && heap < 8*cleanerBuffer {
+		p[buffer] = strconv.FormatInt(heap/8, 10)
+	}
+	return p, nil
 }
 
 // Files are the settings, and how to log and to show metrics.
@@ -257,6 +178,10 @@ func (i *installation) Command(c *spec.Cluster, b spec.Broker, m engine.Material
 		Dir: dir,
 	}, nil
 }
+
+// cleanerBuffer is what the log cleaner takes from the heap at the start,
+// however small that is: a broker with little memory would end by it.
+const cleanerBuffer = 128 << 20
 
 // smallMemory is the most that a broker for trying things out has.
 const smallMemory = 1 << 30

@@ -63,6 +63,24 @@ func TestProperties(t *testing.T) {
 	}
 }
 
+// TestSmallHeap: the cleaner's buffer fits into the heap, unless the user says otherwise.
+func TestSmallHeap(t *testing.T) {
+	c, m := sample()
+	var i installation
+	for memory, want := range map[int64]string{256 << 20: "25165824", 1 << 30: "67108864", 4 << 30: ""} {
+		b := c.Brokers[0]
+		b.MemoryBytes = memory
+		p, err := i.Properties(c, b, m)
+		if err != nil || p["log.cleaner.dedupe.buffer.size"] != want {
+			t.Errorf("%d bytes of memory: %q, want %q, %v", memory, p["log.cleaner.dedupe.buffer.size"], want, err)
+		}
+	}
+	c.Settings = map[string]string{"log.cleaner.dedupe.buffer.size": "7"}
+	if p, err := i.Properties(c, c.Brokers[0], m); err != nil || p["log.cleaner.dedupe.buffer.size"] != "7" {
+		t.Errorf("%v %v", p, err)
+	}
+}
+
 // TestCommandShowsNoSecret: arguments and environment are for all to see.
 func TestCommandShowsNoSecret(t *testing.T) {
 	c, m := sample()
