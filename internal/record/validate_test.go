@@ -317,6 +317,10 @@ func TestForeignFramings(t *testing.T) {
 	linked[6] = byte(xxh32Sum(linked[4:6]) >> 8)
 	badSum := lz4Frame(lz4.BlockChecksumOption(true), lz4.ChecksumOption(false))
 	badSum[len(badSum)-5] ^= 1 // before the end mark
+	otherSum := lz4Frame()
+	otherSum[len(otherSum)-1] ^= 1 // Apache Kafka 4.3 does not look at it either
+	noSum := lz4Frame()
+	noSum = noSum[:len(noSum)-4]
 	var gz bytes.Buffer
 	for _, part := range [][]byte{body[:100], body[100:]} {
 		w := gzip.NewWriter(&gz)
@@ -330,6 +334,7 @@ func TestForeignFramings(t *testing.T) {
 	}{
 		"raw snappy":            {Snappy, s2.EncodeSnappyBest(nil, body)},
 		"lz4 of Go clients":     {Lz4, lz4Frame()},
+		"lz4, sum of contents":  {Lz4, otherSum},
 		"lz4 with all sums":     {Lz4, lz4Frame(lz4.BlockChecksumOption(true), lz4.SizeOption(uint64(len(body))), lz4.BlockSizeOption(lz4.Block64Kb))},
 		"two gzip members":      {Gzip, gz.Bytes()},
 		"xerial, small version": {Snappy, append([]byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01"), append(binary.BigEndian.AppendUint32(nil, uint32(len(s2.EncodeSnappy(nil, body)))), s2.EncodeSnappy(nil, body)...)...)},
@@ -346,6 +351,7 @@ func TestForeignFramings(t *testing.T) {
 		"s2 instead of snappy": {Snappy, s2.EncodeBest(nil, bytes.Repeat([]byte("abcdefgh01234567"), 4000))},
 		"linked lz4 blocks":    {Lz4, linked},
 		"lz4 block sum":        {Lz4, badSum},
+		"lz4 without its sum":  {Lz4, noSum},
 		"lz4 and more":         {Lz4, append(lz4Frame(), 0)},
 		"xerial cut off":       {Snappy, []byte("\x82SNAPPY\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00")},
 	} {

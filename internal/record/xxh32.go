@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// xxh32 is the 32-bit xxHash with seed 0, which lz4 frames use for their header, blocks and contents.
+// xxh32 is the 32-bit xxHash with seed 0, which lz4 frames use for their header and blocks.
 type xxh32 struct {
 	v     [4]uint32
 	total uint64
