@@ -123,12 +123,35 @@ func (l *Log) shut() error {
 	}
 	defer func() { l.gone = errClosed(l.tp) }()
 	active := l.active()
+	if l.pristine() {
+		return l.shutPristine(active)
+	}
 	if !l.settled || l.lastTouched.Load() > 0 || active.unwrittenEntries() > 0 {
 		if err := l.settle(active); err != nil {
 			return err
 		}
 	}
 	return l.syncSmallFiles()
+}
+
+// pristine reports whether the log never held a record, in this run nor in those before. The caller holds mu.
+func (l *Log) pristine() bool {
+	return l.fresh && l.end.Load() == 0 && l.lastTouched.Load() == 0 && l.truncations.Load() == 0
+}
+
+// shutPristine leaves the files as a clean stop does without waiting for the disk: a power cut can take nothing but an
+// empty log, which the next start makes anew from the metadata.
+func (l *Log) shutPristine(active *segment) error {
+	if l.settled {
+		return nil
+	}
+	if err := active.finish(); err != nil {
+		return l.storageError("finish segment", err)
+	}
+	if err := l.saveEpochs(false); err != nil {
+		return l.storageError("write leader epochs", err)
+	}
+	return nil
 }
 
 func (l *Log) settle(active *segment) error {

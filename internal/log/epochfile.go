@@ -8,14 +8,20 @@ import (
 
 // writeEpochs brings the leader-epoch-checkpoint up to date; the directory entry is left to the next SyncDir. Two
 // writers at once would use the same temporary file, so the file has its own lock.
-func (l *Log) writeEpochs() error {
+func (l *Log) writeEpochs() error { return l.saveEpochs(true) }
+
+func (l *Log) saveEpochs(synced bool) error {
 	l.epochFile.Lock()
 	defer l.epochFile.Unlock()
 	ents, dirty := l.epochs.takeDirty()
 	if !dirty {
 		return nil
 	}
-	if err := vfs.WriteFileSynced(l.env.fs, filepath.Join(l.dirPath(), leaderEpochFile), encodeEpochs(ents)); err != nil {
+	write := vfs.WriteFileSynced
+	if !synced {
+		write = func(fsys vfs.FS, name string, p []byte) error { return vfs.WriteFileAtomic(fsys, name, p, false) }
+	}
+	if err := write(l.env.fs, filepath.Join(l.dirPath(), leaderEpochFile), encodeEpochs(ents)); err != nil {
 		l.epochs.markDirty()
 		return err
 	}

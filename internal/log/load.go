@@ -180,12 +180,12 @@ func (m *Manager) loadOne(d *directory, f foundDir, ends map[string]sidecarEntry
 }
 
 func (m *Manager) bringUp(l *Log, f foundDir, st loadState, ends map[string]sidecarEntry) error {
-	if e, ok := ends[f.name]; ok {
-		info, err := m.env.fs.Stat(l.dirPath())
+	if e, ok := ends[f.name]; ok && st.start <= e.end {
+		times, err := l.modTimesOf()
 		if err != nil {
 			return err
 		}
-		if info.ModTime.UnixNano() == e.modTime {
+		if times == e.modTimes {
 			return l.adopt(e, st, m.env.nowMs())
 		}
 	}

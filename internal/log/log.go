@@ -85,6 +85,7 @@ type Log struct {
 	madeAt           atomic.Int64 // the directory's count of made partitions when this one was; 0: its entry is durable
 	metadataUnsynced atomic.Bool
 	settled          bool // loaded from a clean stop: all files are as a close would leave them
+	fresh            bool // made empty, or adopted as such: nothing in its directory needs to last
 	syncQueued       atomic.Bool
 	syncTo           atomic.Int64 // what the next round must make durable
 	single           bool         // opened without a Manager

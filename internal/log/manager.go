@@ -325,6 +325,7 @@ func (l *Log) loadFresh(id TopicID) error {
 	l.segs.Store(&[]*segment{seg})
 	l.producers = &producerState{}
 	l.newFiles.Store(true)
+	l.fresh = true
 	if id == (TopicID{}) {
 		return nil
 	}

@@ -45,6 +45,8 @@ func (l *Log) load(st loadState) error {
 		l.epochs.load(ents)
 	} else if err := l.damaged(err); err != nil {
 		return err
+	} else {
+		st.clean, st.recoveryPoint = false, 0 // the batches have the epochs
 	}
 	if err := l.openSegments(files, nowMs); err != nil {
 		return err

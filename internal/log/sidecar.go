@@ -13,11 +13,12 @@ import (
 
 // The sidecar is an extra plain file in the root of a log directory, written at a clean stop, that knows where each log
 // ends, so that the next start opens no segment. Apache Kafka ignores it. It counts only together with the
-// mark of the same clean stop, and for a partition only while its directory has the same modification time.
+// mark of the same clean stop, and for a partition only while its directory and the two small files in it have the same
+// modification times.
 const (
 	sidecarFile    = "weir-log-ends"
 	sidecarMagic   = "WEIRENDS"
-	sidecarVersion = 1
+	sidecarVersion = 2
 	maxSidecar     = 1 << 30
 )
 
@@ -25,7 +26,7 @@ const (
 type sidecarEntry struct {
 	name          string
 	id            TopicID
-	modTime       int64 // ns, of the partition's directory
+	modTimes      [3]int64 // ns, see modTimesOf
 	end           int64
 	firstUnstable int64
 	producers     bool
@@ -55,7 +56,9 @@ func (e *sidecarEntry) appendTo(p []byte) []byte {
 	p = binary.AppendUvarint(p, uint64(len(e.name)))
 	p = append(p, e.name...)
 	p = append(p, e.id[:]...)
-	p = binary.AppendVarint(p, e.modTime)
+	for _, t := range e.modTimes {
+		p = binary.AppendVarint(p, t)
+	}
 	p = binary.AppendVarint(p, e.end)
 	p = binary.AppendVarint(p, e.firstUnstable)
 	p = append(p, bit(e.producers))
@@ -149,7 +152,10 @@ func decodeSidecar(p []byte) (brokerEpoch int64, ents []sidecarEntry, err error)
 func (r *sidecarReader) entry() sidecarEntry {
 	e := sidecarEntry{name: string(r.bytes(r.count(1)))}
 	copy(e.id[:], r.bytes(len(e.id)))
-	e.modTime, e.end, e.firstUnstable = r.varint(), r.varint(), r.varint()
+	for i := range e.modTimes {
+		e.modTimes[i] = r.varint()
+	}
+	e.end, e.firstUnstable = r.varint(), r.varint()
 	e.producers = r.bytes(1)[0] != 0
 	n := r.count(6)
 	e.segments = make([]sidecarSegment, 0, n)
@@ -194,11 +200,11 @@ func readSidecar(fsys vfs.FS, dir string, brokerEpoch int64) (map[string]sidecar
 
 // sidecarEntry describes a log that was shut.
 func (l *Log) sidecarEntry() (sidecarEntry, error) {
-	st, err := l.env.fs.Stat(l.dirPath())
+	times, err := l.modTimesOf()
 	if err != nil {
 		return sidecarEntry{}, err
 	}
-	e := sidecarEntry{name: filepath.Base(l.dirPath()), id: l.TopicID(), modTime: st.ModTime.UnixNano(), end: l.end.Load(),
+	e := sidecarEntry{name: filepath.Base(l.dirPath()), id: l.TopicID(), modTimes: times, end: l.end.Load(),
 		firstUnstable: -1, producers: l.producers == nil || len(l.producers.entries) > 0, epochs: l.epochs.entries(), snapshots: l.snapshots}
 	if first := l.firstUnstable.Load(); first != math.MaxInt64 {
 		e.firstUnstable = first
@@ -208,6 +214,21 @@ func (l *Log) sidecarEntry() (sidecarEntry, error) {
 			s.modified.Load(), s.hasTxns.Load()})
 	}
 	return e, nil
+}
+
+// modTimesOf returns the modification times of the partition's directory, leader-epoch-checkpoint and
+// partition.metadata; 0 for a file that is not there.
+func (l *Log) modTimesOf() (times [3]int64, err error) {
+	for i, name := range []string{"", leaderEpochFile, partitionMetadataFile} {
+		st, err := l.env.fs.Stat(filepath.Join(l.dirPath(), name))
+		if err != nil && (i == 0 || !vfs.IsNotExist(err)) {
+			return times, err
+		}
+		if err == nil {
+			times[i] = st.ModTime.UnixNano()
+		}
+	}
+	return times, nil
 }
 
 // adopt sets the log up from what the sidecar says, without opening a file.
@@ -231,6 +252,9 @@ func (l *Log) adopt(e sidecarEntry, st loadState, nowMs int64) error {
 	l.flushed.Store(e.end)
 	l.pointWritten.Store(e.end)
 	l.settled = true
+	if l.fresh = e.end == 0; l.fresh {
+		l.doubtFiles() // a stop does not sync them
+	}
 	if e.firstUnstable >= 0 {
 		return l.rebuildProducers(l.start.Load(), e.end)
 	}
