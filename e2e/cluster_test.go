@@ -4,14 +4,11 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,48 +20,17 @@ import (
 	"github.com/weir-stream/weir/internal/testkit/cluster"
 )
 
-// nodes starts three nodes, each a broker and a controller, as their settings files say, with more lines in them.
-func nodes(t *testing.T, lines ...string) []*brokers.Broker {
+// nodes starts three nodes, each a broker and a controller, as their settings files say, with more in them.
+func nodes(t *testing.T, props map[string]string) []*brokers.Broker {
 	t.Helper()
 	binary, err := filepath.Abs("../bin/weir")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ports []int
-	for next := 21600; len(ports) < 6; next = ports[len(ports)-1] + 1 {
-		p, err := brokers.FreePort(next)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports = append(ports, p)
+	all, err := brokers.StartNodes(t.Context(), 3, brokers.Config{Binary: binary, Dir: t.TempDir(), Port: 21600, Props: props})
+	if err != nil {
+		t.Fatal(err)
 	}
-	voters := fmt.Sprintf("1@127.0.0.1:%d,2@127.0.0.1:%d,3@127.0.0.1:%d", ports[1], ports[3], ports[5])
-	var all []*brokers.Broker
-	for i := range 3 {
-		b := &brokers.Broker{Config: brokers.Config{Binary: binary, Dir: filepath.Join(t.TempDir(), fmt.Sprint("node", i+1))},
-			Addr: fmt.Sprintf("127.0.0.1:%d", ports[2*i]), Controller: ports[2*i+1]}
-		if err := os.MkdirAll(filepath.Join(b.Dir, "logs"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		props := strings.Join(append([]string{
-			"process.roles=broker,controller", fmt.Sprint("node.id=", i+1), "controller.quorum.voters=" + voters, "controller.listener.names=CONTROLLER",
-			fmt.Sprintf("listeners=PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", b.Addr, b.Controller), "advertised.listeners=PLAINTEXT://" + b.Addr,
-			"log.dirs=" + b.DataDir(), "offsets.topic.num.partitions=4", "group.initial.rebalance.delay.ms=0",
-		}, lines...), "\n")
-		if err := os.WriteFile(b.PropsFile(), []byte(props+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if out, err := exec.Command(binary, "kafka-storage", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()).CombinedOutput(); err != nil {
-			t.Fatalf("format: %v\n%s", err, out)
-		}
-		all = append(all, b)
-	}
-	errs := make([]error, len(all))
-	var wg sync.WaitGroup
-	for i, b := range all {
-		wg.Go(func() { errs[i] = b.Run(t.Context()) })
-	}
-	wg.Wait()
 	t.Cleanup(func() {
 		for i, b := range all {
 			if t.Failed() {
@@ -73,11 +39,6 @@ func nodes(t *testing.T, lines ...string) []*brokers.Broker {
 			b.Kill()
 		}
 	})
-	for _, err := range errs {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	return all
 }
 
@@ -123,7 +84,7 @@ func await(t *testing.T, ctx context.Context, what string, ok func() bool) {
 // TestClusterUnderFaults has idempotent producers write with acks=all to three nodes, while one after the other is killed,
 // frozen for longer than its session, or stopped in order. What was acknowledged is there at the end, once, in order.
 func TestClusterUnderFaults(t *testing.T) {
-	all := nodes(t, "broker.session.timeout.ms=3000", "broker.heartbeat.interval.ms=500", "replica.lag.time.max.ms=5000")
+	all := nodes(t, map[string]string{"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500", "replica.lag.time.max.ms": "5000"})
 	length := clusterMinutes(t)
 	ctx, cancel := context.WithTimeout(t.Context(), length+5*time.Minute)
 	defer cancel()

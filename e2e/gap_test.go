@@ -88,7 +88,7 @@ func (g *gaps) longest(partitions []int32, since time.Time) (gap, first time.Dur
 // TestGaps: with default settings, how long producers wait for an acknowledgement when the leader of their partition is
 // killed, or stopped in order. A node that is frozen keeps its session.
 func TestGaps(t *testing.T) {
-	all := nodes(t)
+	all := nodes(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	connect := func(opts ...kgo.Opt) *kgo.Client {

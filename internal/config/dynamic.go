@@ -72,6 +72,24 @@ func onlyPerBroker(names []string) error {
 // brokers) is to have as a whole: names, types, ranges, and whether the broker could run with them. Errors are
 // *Error with Kafka's sentence.
 func (s *Set) ValidateBroker(settings map[string]string, perBroker bool) error {
+	if err := CheckBroker(settings, perBroker); err != nil {
+		return err
+	}
+	next := *s
+	if perBroker {
+		next.dynamicBroker = settings
+	} else {
+		next.dynamicDefault = settings
+	}
+	if bad := next.effective(); len(bad) > 0 {
+		return bad[0]
+	}
+	return next.validateDynamic(s)
+}
+
+// CheckBroker checks names, types and ranges of the dynamic settings of a broker, or of all brokers by default, as far as
+// that can be judged without knowing the broker. Errors are as those of ValidateBroker.
+func CheckBroker(settings map[string]string, perBroker bool) error {
 	if err := checkDynamicNames(sortedKeys(settings), perBroker); err != nil {
 		return err
 	}
@@ -88,16 +106,7 @@ func (s *Set) ValidateBroker(settings map[string]string, perBroker bool) error {
 			return err
 		}
 	}
-	next := *s
-	if perBroker {
-		next.dynamicBroker = settings
-	} else {
-		next.dynamicDefault = settings
-	}
-	if bad := next.effective(); len(bad) > 0 {
-		return bad[0]
-	}
-	return next.validateDynamic(s)
+	return nil
 }
 
 // checkDynamicNames names all offenders of a kind in one sentence, as Kafka does.

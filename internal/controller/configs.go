@@ -340,7 +340,12 @@ func (c *Controller) validateConfig(t image.ConfigType, name string, old, next m
 	case image.TopicConfig:
 		err = s.ValidateTopic(old, next)
 	case image.BrokerConfig:
-		err = s.ValidateBroker(next, name != "")
+		// Another broker has other settings and has judged the change itself, if it was asked.
+		if name == "" || name == strconv.Itoa(int(c.cfg.NodeID)) {
+			err = s.ValidateBroker(next, name != "")
+		} else {
+			err = config.CheckBroker(next, true)
+		}
 	case image.GroupConfig:
 		err = s.ValidateGroup(next)
 	case image.ClientMetricsConfig:

@@ -10,7 +10,14 @@ import (
 
 // AlterConfigs, versions 0 to 2: puts all settings of a resource in place of what it had. Superseded by
 // IncrementalAlterConfigs and kept for old clients; 2 is flexible. Broker loggers cannot be altered this way.
-func (b *Broker) handleAlterConfigs(r *wire.Request) {
+func (b *Broker) handleAlterConfigs(r *wire.Request) { b.alterConfigs(r, b.validateBrokerSettings) }
+
+// handleControllerAlterConfigs answers on a controller's listener, where any broker may be named.
+func (b *Broker) handleControllerAlterConfigs(r *wire.Request) {
+	b.alterConfigs(r, b.validateSettingsOfAny)
+}
+
+func (b *Broker) alterConfigs(r *wire.Request, validate brokerValidator) {
 	req := r.Body.(*kmsg.AlterConfigsRequest)
 	errs := make([]error, len(req.Resources))
 	pass := kmsg.NewPtrAlterConfigsRequest()
@@ -21,7 +28,7 @@ func (b *Broker) handleAlterConfigs(r *wire.Request) {
 	for i := range req.Resources {
 		if twice[i] {
 			errs[i] = failure(wire.InvalidRequest, "Each resource must appear at most once.")
-		} else if errs[i] = b.prepareAlter(r, &req.Resources[i]); errs[i] == nil {
+		} else if errs[i] = b.prepareAlter(r, &req.Resources[i], validate); errs[i] == nil {
 			pass.Resources = append(pass.Resources, req.Resources[i])
 		}
 	}
@@ -56,7 +63,7 @@ func (b *Broker) handleAlterConfigs(r *wire.Request) {
 	})
 }
 
-func (b *Broker) prepareAlter(r *wire.Request, res *kmsg.AlterConfigsRequestResource) error {
+func (b *Broker) prepareAlter(r *wire.Request, res *kmsg.AlterConfigsRequestResource, validate brokerValidator) error {
 	names := make([]string, len(res.Configs))
 	settings := make(map[string]string, len(res.Configs))
 	var null []string
@@ -79,7 +86,7 @@ func (b *Broker) prepareAlter(r *wire.Request, res *kmsg.AlterConfigsRequestReso
 		return err
 	}
 	if t == config.ResourceBroker {
-		return b.validateBrokerSettings(res.ResourceName, settings)
+		return validate(res.ResourceName, settings)
 	}
 	return nil
 }

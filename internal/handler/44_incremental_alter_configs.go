@@ -19,6 +19,16 @@ import (
 // What only this broker can judge is judged here: its loggers, which are changed at once and forgotten at a
 // restart (KIP-412), and its own dynamic settings. The rest goes to the controller, which checks again.
 func (b *Broker) handleIncrementalAlterConfigs(r *wire.Request) {
+	b.incrementalAlterConfigs(r, b.validateBrokerSettings)
+}
+
+// handleControllerIncrementalAlterConfigs answers on a controller's listener, where any broker may be named: that broker
+// has judged its settings before it forwarded them, or was not asked (--bootstrap-controller).
+func (b *Broker) handleControllerIncrementalAlterConfigs(r *wire.Request) {
+	b.incrementalAlterConfigs(r, b.validateSettingsOfAny)
+}
+
+func (b *Broker) incrementalAlterConfigs(r *wire.Request, validate brokerValidator) {
 	req := r.Body.(*kmsg.IncrementalAlterConfigsRequest)
 	errs := make([]error, len(req.Resources))
 	done := make([]bool, len(req.Resources))
@@ -33,7 +43,7 @@ func (b *Broker) handleIncrementalAlterConfigs(r *wire.Request) {
 			errs[i], done[i] = failure(wire.InvalidRequest, "Each resource must appear at most once."), true
 			continue
 		}
-		if done[i], errs[i] = b.prepareIncremental(r, res, req.ValidateOnly); !done[i] && errs[i] == nil {
+		if done[i], errs[i] = b.prepareIncremental(r, res, req.ValidateOnly, validate); !done[i] && errs[i] == nil {
 			pass.Resources = append(pass.Resources, *res)
 		}
 	}
@@ -88,7 +98,7 @@ func repeated(n int, key func(int) configResource) []bool {
 }
 
 // prepareIncremental judges one resource. Without error it is either done here or to be forwarded.
-func (b *Broker) prepareIncremental(r *wire.Request, res *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool) (done bool, err error) {
+func (b *Broker) prepareIncremental(r *wire.Request, res *kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool, validate brokerValidator) (done bool, err error) {
 	names := make([]string, len(res.Configs))
 	var null []string
 	for i, c := range res.Configs {
@@ -112,7 +122,7 @@ func (b *Broker) prepareIncremental(r *wire.Request, res *kmsg.IncrementalAlterC
 		if err != nil {
 			return false, err
 		}
-		return false, b.validateBrokerSettings(res.ResourceName, settings)
+		return false, validate(res.ResourceName, settings)
 	}
 	return false, nil
 }
@@ -180,6 +190,17 @@ func editList(settings map[string]string, d *config.Def, change string, add bool
 		}
 	}
 	return strings.Join(list, ",")
+}
+
+// A brokerValidator judges the dynamic settings that the broker of this name, or with no name the default, is to have.
+type brokerValidator func(name string, settings map[string]string) error
+
+// validateSettingsOfAny judges the settings of this broker and of the default; those of others are the controller's matter.
+func (b *Broker) validateSettingsOfAny(name string, settings map[string]string) error {
+	if name != "" && name != itoa(int(b.NodeID)) {
+		return nil
+	}
+	return b.validateBrokerSettings(name, settings)
 }
 
 // validateBrokerSettings refuses what this broker could not run with. As in Kafka the code is INVALID_REQUEST.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/config"
 	mr "github.com/weir-stream/weir/internal/metarecord"
+	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/node/format"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/vfs"
@@ -308,6 +309,7 @@ func TestThreeNodes(t *testing.T) {
 	}
 	k.consume("spread", 30)
 	k.describeQuorum(c, 3, 0)
+	k.alterEach(adm)
 
 	old := k.active()
 	old.kill()
@@ -341,6 +343,24 @@ func TestThreeNodes(t *testing.T) {
 	now.n = nil
 	k.create(c, "after-stop", 1, 2)
 	k.start(now)
+}
+
+// alterEach gives every broker a setting of its own: each forwards what it was asked to the controller, which is one of
+// the others for most.
+func (k *cluster) alterEach(adm *kadm.Client) {
+	k.t.Helper()
+	for _, m := range k.members {
+		for _, alter := range []func(context.Context, []kadm.AlterConfig, ...int32) (kadm.AlterConfigsResponses, error){adm.AlterBrokerConfigs, adm.AlterBrokerConfigsState} {
+			value := fmt.Sprint(1000 * m.id)
+			responses, err := alter(k.ctx(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "leader.replication.throttled.rate", Value: &value}}, int32(m.id))
+			if err != nil || len(responses) != 1 || responses[0].Err != nil {
+				k.t.Errorf("settings of broker %d: %v, %v", m.id, err, responses)
+			}
+			k.eventually("the broker has its setting", func() bool {
+				return m.n.image.Load().Config(image.BrokerConfig, fmt.Sprint(m.id))["leader.replication.throttled.rate"] == value
+			})
+		}
+	}
 }
 
 func (k *cluster) describeQuorum(c *kgo.Client, voters, observers int) {

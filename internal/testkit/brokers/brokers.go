@@ -89,7 +89,7 @@ func Start(ctx context.Context, c Config) (*Broker, error) {
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
-	if b.Binary == "" {
+	if b.Binary == "" { // a single Weir formats itself
 		if err := b.format(ctx); err != nil {
 			return nil, err
 		}
@@ -99,20 +99,12 @@ func Start(ctx context.Context, c Config) (*Broker, error) {
 
 // prepare chooses ports and writes the settings.
 func (b *Broker) prepare() error {
-	if err := os.MkdirAll(filepath.Join(b.Dir, "logs"), 0o755); err != nil {
-		return err
-	}
 	if b.Port == 0 {
 		b.Port = 20800
 	}
-	port, err := FreePort(b.Port)
-	if err != nil {
+	if err := b.choosePorts(); err != nil {
 		return err
 	}
-	if b.Controller, err = FreePort(port + 1); err != nil {
-		return err
-	}
-	b.Port, b.Addr = port, "127.0.0.1:"+strconv.Itoa(port)
 	return b.writeProps()
 }
 
@@ -147,7 +139,12 @@ func (b *Broker) format(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(b.DataDir(), "meta.properties")); err == nil {
 		return nil
 	}
-	out, err := b.Dist.Command(ctx, "kafka-storage", "format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()).CombinedOutput()
+	args := []string{"format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()}
+	cmd := exec.CommandContext(ctx, b.Binary, append([]string{"kafka-storage"}, args...)...)
+	if b.Binary == "" {
+		cmd = b.Dist.Command(ctx, "kafka-storage", args...)
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("kafka-storage format: %w: %s", err, out)
 	}

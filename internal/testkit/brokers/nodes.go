@@ -1,0 +1,77 @@
+package brokers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// StartNodes formats and starts n nodes of one cluster, node 1 to n, each a broker and a voter. c.Dir gets a folder for each;
+// c.Props are put over the settings of all. When one of them fails, those that run are killed.
+func StartNodes(ctx context.Context, n int, c Config) ([]*Broker, error) {
+	if c.Port == 0 {
+		c.Port = 20800
+	}
+	all := make([]*Broker, n)
+	voters := make([]string, n)
+	next := c.Port
+	for i := range all {
+		b := &Broker{Config: c}
+		b.Dir = filepath.Join(c.Dir, fmt.Sprint("node", i+1))
+		b.Port = next
+		if err := b.choosePorts(); err != nil {
+			return nil, err
+		}
+		next = b.Controller + 1
+		voters[i] = fmt.Sprintf("%d@127.0.0.1:%d", i+1, b.Controller)
+		all[i] = b
+	}
+	for i, b := range all {
+		b.Props = map[string]string{
+			"node.id": fmt.Sprint(i + 1), "controller.quorum.voters": strings.Join(voters, ","),
+			"offsets.topic.replication.factor": fmt.Sprint(min(n, 3)),
+		}
+		maps.Copy(b.Props, c.Props)
+		if err := b.writeProps(); err != nil {
+			return nil, err
+		}
+	}
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i, b := range all {
+		wg.Go(func() {
+			if errs[i] = b.format(ctx); errs[i] == nil {
+				errs[i] = b.Run(ctx)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		for _, b := range all {
+			b.Kill()
+		}
+		return nil, err
+	}
+	return all, nil
+}
+
+// choosePorts finds the node's two ports and makes its folders.
+func (b *Broker) choosePorts() error {
+	if err := os.MkdirAll(filepath.Join(b.Dir, "logs"), 0o755); err != nil {
+		return err
+	}
+	var err error
+	if b.Port, err = FreePort(b.Port); err != nil {
+		return err
+	}
+	if b.Controller, err = FreePort(b.Port + 1); err != nil {
+		return err
+	}
+	b.Addr = fmt.Sprintf("127.0.0.1:%d", b.Port)
+	return nil
+}
