@@ -33,8 +33,13 @@ func wordless(code wire.Code) error {
 }
 
 func defaultMessage(code wire.Code) string {
-	if code == wire.ElectionNotNeeded {
+	switch code { // those whose wording differs between Kafka and the client library
+	case wire.ElectionNotNeeded:
 		return "Leader election not needed for topic partition."
+	case wire.PreferredLeaderNotAvailable:
+		return "The preferred leader was not available."
+	case wire.EligibleLeadersNotAvailable:
+		return "Eligible topic partition leaders are not available."
 	}
 	if e := kerr.TypedErrorForCode(int16(code)); e != nil {
 		return e.Description

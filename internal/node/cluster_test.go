@@ -17,8 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/config"
-	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/image"
+	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/node/format"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/vfs"
