@@ -129,7 +129,7 @@ func TestIPv4AndIPv6MayShareAPort(t *testing.T) {
 }
 
 // What nodes dial: the first listener of controllers, which a broker alone does not have itself, and that between brokers.
-// A node that is the whole cluster dials nobody.
+// The only controller dials no other.
 func TestDialedListeners(t *testing.T) {
 	const files = "ssl.keystore.type=PEM\nssl.keystore.location=/k.pem\n"
 	three := "controller.quorum.voters=1@a:9093,2@b:9093,3@c:9093\n" + files
@@ -138,7 +138,7 @@ func TestDialedListeners(t *testing.T) {
 		{three + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:PLAINTEXT", "CONTROLLER:PLAINTEXT PLAINTEXT:SSL"},
 		{three + "process.roles=controller\nlisteners=CONTROLLER://:9093\nadvertised.listeners=CONTROLLER://a:9093\nlistener.security.protocol.map=CONTROLLER:SSL", "CONTROLLER:SSL"},
 		{three + "process.roles=broker\nnode.id=4\nlisteners=PLAINTEXT://:9092\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SSL", "CONTROLLER:SSL PLAINTEXT:PLAINTEXT"},
-		{"controller.quorum.voters=1@localhost:9093\n" + files + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:SSL", ""},
+		{"controller.quorum.voters=1@localhost:9093\n" + files + "listener.security.protocol.map=PLAINTEXT:SSL,CONTROLLER:SSL", "PLAINTEXT:SSL"},
 	} {
 		set, _, err := tryLoad(t, combined+c.lines)
 		if err != nil {
@@ -154,6 +154,14 @@ func TestDialedListeners(t *testing.T) {
 		}
 		if strings.Join(got, " ") != c.want {
 			t.Errorf("%s: %v", c.lines, got)
+		}
+	}
+	// A cluster that could never elect a leader; Apache Kafka starts, and tries for ever.
+	scram := "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:SASL_SSL\nsasl.enabled.mechanisms=SCRAM-SHA-512\nsasl.mechanism.controller.protocol=SCRAM-SHA-512\n"
+	for voters, ok := range map[string]bool{"1@a:9093,2@b:9093": false, "1@a:9093": true} {
+		_, _, err := tryLoad(t, combined+files+scram+"controller.quorum.voters="+voters)
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "sasl.mechanism.controller.protocol") {
+			t.Errorf("SCRAM among %s: %v", voters, err)
 		}
 	}
 	broker := "process.roles=broker\nnode.id=4\nlisteners=PLAINTEXT://:9092\n"

@@ -76,13 +76,13 @@ func (s *Set) deriveNode() (Node, error) {
 	return n, nil
 }
 
-// Dialed are the listeners on which this node reaches others, as those have them: that of controllers and, for a
-// broker, that between brokers. None for a node that is the whole cluster.
+// Dialed are the listeners on which this node reaches others, as those have them: that of controllers, unless this is
+// the only one, and, for a broker, that between brokers.
 func (n *Node) Dialed() []Listener {
-	if n.Alone || n.Legacy {
-		return nil
+	var out []Listener
+	if !n.Alone && !n.Legacy {
+		out = append(out, Listener{Name: n.ControllerListenerNames[0], Protocol: n.controllerProtocol, Controller: true})
 	}
-	out := []Listener{{Name: n.ControllerListenerNames[0], Protocol: n.controllerProtocol, Controller: true}}
 	if l, ok := n.ListenerNamed(n.InterBroker); n.Broker && ok {
 		out = append(out, l)
 	}
@@ -352,6 +352,8 @@ func (n *Node) alone() bool {
 	return len(n.BootstrapServers) <= 1
 }
 
+const controllerMechanism = "sasl.mechanism.controller.protocol"
+
 func (s *Set) checkQuorum(n *Node) error {
 	if n.Legacy {
 		return nil
@@ -375,6 +377,9 @@ func (s *Set) checkQuorum(n *Node) error {
 		return &Error{Key: "controller.listener.names", Value: names, Reason: "with the 'controller' role each of them must appear in listeners, which has " + joinListenerNames(n.Listeners)}
 	case !n.Controller && bound > 0:
 		return &Error{Key: "controller.listener.names", Value: names, Reason: "with only the 'broker' role none of them may appear in listeners, which has " + joinListenerNames(n.Listeners)}
+	case len(n.Voters) > 1 && strings.HasPrefix(n.controllerProtocol, "SASL_") && strings.HasPrefix(s.String(controllerMechanism), "SCRAM-"):
+		return &Error{Key: controllerMechanism, Value: s.String(controllerMechanism), Reason: "several controllers cannot sign in to each other with SCRAM: its users are in the " +
+			"metadata, which there is not before the controllers have agreed on a leader. Use PLAIN, or certificates (SSL with ssl.client.auth=required)"}
 	case !n.Broker && bound < len(n.Listeners):
 		return &Error{Key: "listeners", Value: joinListenerNames(n.Listeners), Reason: "with only the 'controller' role it may have no listener but those of controller.listener.names (" + names + ")"}
 	}

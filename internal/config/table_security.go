@@ -34,7 +34,7 @@ var securityDefs = []Def{
 	{Name: "sasl.login.retry.backoff.max.ms", Type: Long, Default: "10000", Importance: Low, Effect: NoEffect, Why: "it belongs to nodes that sign in with tokens of their own, which Weir does not (see sasl.mechanism.inter.broker.protocol)"},
 	{Name: "sasl.login.retry.backoff.ms", Type: Long, Default: "100", Importance: Low, Effect: NoEffect, Why: "it belongs to nodes that sign in with tokens of their own, which Weir does not (see sasl.mechanism.inter.broker.protocol)"},
 	{Name: "sasl.mechanism.controller.protocol", Type: String, Default: "GSSAPI",
-		Doc: "SASL mechanism with which brokers sign in to controllers: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."},
+		Doc: "SASL mechanism with which nodes sign in to controllers: PLAIN, or with one controller SCRAM-SHA-256 or SCRAM-SHA-512."},
 	{Name: "sasl.mechanism.inter.broker.protocol", Type: String, Default: "GSSAPI", Importance: Medium, Update: PerBroker,
 		Doc: "SASL mechanism with which brokers sign in to each other: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."},
 	{Name: "sasl.oauthbearer.allow.unverified.audience", Type: Boolean, Default: "false", Importance: Medium, Effect: NoEffect, Why: "a token without audience is let in if none is expected; a warning says so"},

@@ -81,6 +81,9 @@ func TestSecuredBetweenNodes(t *testing.T) {
 		{name: "SCRAM", internal: "SASL_SSL", controllers: "SSL", roles: threeCombined,
 			extra: []string{"sasl.enabled.mechanisms=SCRAM-SHA-512", "sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512", scramJAAS("internal"),
 				"listener.name.controller.ssl.client.auth=required", standardAuthorizer, "super.users=User:node;User:ANONYMOUS"}},
+		{name: "one controller", internal: "SASL_SSL", controllers: "SSL", roles: []string{"broker,controller", "broker"},
+			extra: []string{"sasl.enabled.mechanisms=SCRAM-SHA-512", "sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512", scramJAAS("internal"),
+				"listener.name.controller.ssl.client.auth=required", standardAuthorizer, "super.users=User:node;User:ANONYMOUS"}},
 		{name: "short sessions", internal: "SASL_PLAINTEXT", controllers: "SASL_PLAINTEXT", roles: threeCombined,
 			extra: []string{"sasl.enabled.mechanisms=PLAIN", "sasl.mechanism.inter.broker.protocol=PLAIN", "sasl.mechanism.controller.protocol=PLAIN",
 				plainJAAS("internal"), plainJAAS("controller"), "connections.max.reauth.ms=700"}},
@@ -92,14 +95,16 @@ func TestSecuredBetweenNodes(t *testing.T) {
 			k.formatAll()
 			k.start(k.members...)
 			cl := k.client()
-			factor := int16(3)
-			if strings.Contains(c.name, "mTLS") {
-				factor = 2
+			factor := int16(0)
+			for _, role := range c.roles {
+				if strings.Contains(role, "broker") {
+					factor++
+				}
 			}
 			k.create(cl, "copied", 3, factor)
 			k.produce(cl, "copied", 30)
 			k.untilInSync("copied", int(factor))
-			if c.roles[0] == "controller" {
+			if factor < 3 {
 				return
 			}
 			active := k.active()
@@ -274,6 +279,16 @@ func TestRightsThroughForwarding(t *testing.T) {
 			if err := createAt(k.ctx(), client, int32(m.id), c.topic); !errors.Is(err, c.want) {
 				t.Errorf("broker %d, %s: %v", m.id, c.topic, err)
 			}
+		}
+	}
+	for _, m := range k.members {
+		rate := "1000000"
+		set := []kadm.AlterConfig{{Name: "leader.replication.throttled.rate", Value: &rate}}
+		if rs, err := root.AlterBrokerConfigs(k.ctx(), set, int32(m.id)); err != nil || rs[0].Err != nil {
+			t.Errorf("settings of broker %d: %v %v", m.id, err, rs)
+		}
+		if rs, err := alice.AlterBrokerConfigs(k.ctx(), set, int32(m.id)); err == nil && !errors.Is(rs[0].Err, kerr.ClusterAuthorizationFailed) {
+			t.Errorf("settings of broker %d, by alice: %v", m.id, rs)
 		}
 	}
 	if rs, err := alice.DescribeACLs(k.ctx(), allow); err == nil && (len(rs) == 0 || rs[0].Err == nil) {

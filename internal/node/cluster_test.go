@@ -388,6 +388,33 @@ func (k *cluster) describeQuorum(c *kgo.Client, voters, observers int) {
 	})
 }
 
+// TestWipedNode: a node that lost its disk comes back under its id with an empty one, and is given its copies anew.
+func TestWipedNode(t *testing.T) {
+	k := newClusterOf(t, threeCombined)
+	k.start(k.members...)
+	c := k.client()
+	k.create(c, "copied", 6, 3)
+	k.produce(c, "copied", 60)
+	k.untilInSync("copied", 3)
+	lost := k.members[2]
+	lost.kill()
+	k.produce(c, "copied", 30)
+	lost.fs = vfs.NewMem()
+	lost.format()
+	k.start(lost)
+	k.untilInSync("copied", 3)
+	dir := lost.n.onlineDirectories()[0]
+	k.eventually("the metadata knows where the copies lie now", func() bool {
+		for _, p := range lost.n.image.Load().TopicByName("copied").Partitions {
+			if p.Directory(lost.n.id) != dir {
+				return false
+			}
+		}
+		return true
+	})
+	k.consume("copied", 60)
+}
+
 // TestRolesApart: three controllers, two brokers that only follow, and one more that joins later.
 func TestRolesApart(t *testing.T) {
 	k := newClusterOf(t, []string{"controller", "controller", "controller", "broker", "broker", "broker"})

@@ -111,7 +111,8 @@ func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
 			}
 		}
 	}
-	n.openNewLogs(d)
+	dirs := n.directories()
+	n.openNewLogs(d, dirs)
 	for id, td := range d.Topics {
 		if td.New == nil {
 			continue
@@ -122,7 +123,7 @@ func (n *Node) publishReplicas(img *image.Image, d *image.Delta) []election {
 			c := replica.Change{Topic: td.New.Name, TopicID: id, Index: i, MinInSync: minInSync}
 			if p.HasReplica(n.id) {
 				c.Role = partition.Role{Self: n.id, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR, Adding: p.Adding}
-				c.Directory = directoryOf(p, n.id)
+				c.Directory = dirs.of(p, n.id)
 			} else if old := td.Old.Partition(i); old == nil || !old.HasReplica(n.id) {
 				continue
 			} else {
@@ -143,7 +144,7 @@ const openWorkers = 8
 
 // openNewLogs opens the logs of replicas that are new here, several at a time, so that Apply finds them open. What
 // fails is tried again by Apply, which says so.
-func (n *Node) openNewLogs(d *image.Delta) {
+func (n *Node) openNewLogs(d *image.Delta, dirs directories) {
 	slots := make(chan struct{}, openWorkers)
 	for id, td := range d.Topics {
 		if td.New == nil {
@@ -157,7 +158,7 @@ func (n *Node) openNewLogs(d *image.Delta) {
 			slots <- struct{}{}
 			started := n.metaGroup.Go("open log", func(context.Context) {
 				defer func() { <-slots }()
-				_, _ = n.logs.Open(log.TopicPartition{Topic: td.New.Name, Partition: i}, id, directoryOf(p, n.id))
+				_, _ = n.logs.Open(log.TopicPartition{Topic: td.New.Name, Partition: i}, id, dirs.of(p, n.id))
 			})
 			if !started {
 				<-slots // the node is stopping
@@ -169,10 +170,27 @@ func (n *Node) openNewLogs(d *image.Delta) {
 	}
 }
 
-// directoryOf is where a broker's replica lies or has to be made; zero stands for anywhere.
-func directoryOf(p *image.Partition, broker int32) [16]byte {
+// directories are this broker's log directories, as placing replicas asks for them.
+type directories struct {
+	known   map[[16]byte]bool
+	offline bool // one of them at least
+}
+
+func (n *Node) directories() directories {
+	d := directories{known: map[[16]byte]bool{}}
+	for _, s := range n.logs.Dirs() {
+		d.known[s.ID] = true
+		d.offline = d.offline || !s.Online
+	}
+	return d
+}
+
+// of is where a broker's replica lies or has to be made; zero stands for anywhere. A directory that is not there any more,
+// since it was wiped or taken out of log.dirs, is nowhere: the replica is made anew, from the others. While a directory is
+// offline, it may be the one.
+func (d directories) of(p *image.Partition, broker int32) [16]byte {
 	dir := p.Directory(broker)
-	if dir == image.DirectoryUnassigned || dir == image.DirectoryMigrating {
+	if dir == image.DirectoryUnassigned || dir == image.DirectoryMigrating || !d.known[dir] && !d.offline {
 		return [16]byte{}
 	}
 	return dir

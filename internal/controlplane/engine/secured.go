@@ -28,10 +28,18 @@ const Mechanism = "SCRAM-SHA-512"
 // The voters are a static list, so that a voter that lost its disk comes back
 // under its id without a change of the quorum.
 func Secured(c *spec.Cluster, b spec.Broker, m Materials) map[string]string {
+	p := Plain(c, b, m)
+	p["listener.security.protocol.map"] = clients + ":SASL_SSL," + brokers + ":SASL_SSL," + controllers + ":SSL"
+	maps.Copy(p, security(m))
+	return p
+}
+
+// Plain are the settings of a node of a cluster in plain text, with the same
+// listeners on the loopback address.
+func Plain(c *spec.Cluster, b spec.Broker, m Materials) map[string]string {
 	p := defaults(c)
 	maps.Copy(p, c.Settings)
 	maps.Copy(p, listeners(b))
-	maps.Copy(p, security(m))
 	p["node.id"] = strconv.Itoa(int(b.ID))
 	p["controller.quorum.voters"] = voters(c)
 	p["log.dirs"] = m.Layout.Data(b.ID)
@@ -85,7 +93,7 @@ func listeners(b spec.Broker) map[string]string {
 		"advertised.listeners":           advertised,
 		"inter.broker.listener.name":     brokers,
 		"controller.listener.names":      controllers,
-		"listener.security.protocol.map": clients + ":SASL_SSL," + brokers + ":SASL_SSL," + controllers + ":SSL",
+		"listener.security.protocol.map": clients + ":PLAINTEXT," + brokers + ":PLAINTEXT," + controllers + ":PLAINTEXT",
 	}
 }
 

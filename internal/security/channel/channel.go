@@ -34,7 +34,7 @@ type Listeners struct {
 	users  Users
 	logger *slog.Logger
 	byName map[string]*listener
-	// between are the ways to the listeners of other nodes, by listener; none where this node is the whole cluster.
+	// between are the ways to the listeners of other nodes, by listener.
 	between map[string]*Dialer
 	change  lifecycle.IOLock // one change at a time: files are read under it
 	now     func() time.Time
@@ -65,6 +65,9 @@ func New(cfg *config.Set, users Users, logger *slog.Logger) (*Listeners, error) 
 	}
 	for _, l := range cfg.Node().Dialed() {
 		d, err := NewDialer(cfg, l)
+		if err != nil && (cfg.Node().Alone || cfg.Node().Legacy) { // it may never have to: a file for one node need not say how
+			d, err = &Dialer{listener: l, unusable: err}, nil
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("other nodes on listener %s (%s): %w", l.Name, l.Protocol, err))
 			continue
@@ -78,7 +81,7 @@ func New(cfg *config.Set, users Users, logger *slog.Logger) (*Listeners, error) 
 }
 
 // Dialer is the way to a listener of other nodes: that between brokers, or the first one of controllers. It is nil for
-// others, and where this node is the whole cluster.
+// others.
 func (ls *Listeners) Dialer(listener string) *Dialer { return ls.between[listener] }
 
 func usesTLS(protocol string) bool { return protocol == config.SSL || protocol == config.SASLSSL }

@@ -24,6 +24,8 @@ type Dialer struct {
 	tls      *tlsconf.Outgoing           // nil: none
 	login    atomic.Pointer[sasl.Client] // nil: none
 	dial     net.Dialer
+	// unusable is why the settings do not do; nothing else is there then.
+	unusable error
 }
 
 // NewDialer makes the Dialer of the inter-broker listener or, for a controller's listener, of that one.
@@ -84,6 +86,9 @@ func (d *Dialer) apply(next *config.Set, change bool) error {
 
 // Dial connects to a listener at host:port, with TLS where it has that. ctx bounds the handshake too.
 func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
+	if d.unusable != nil {
+		return nil, fmt.Errorf("%w with listener %s: %w", tlsconf.ErrHandshake, d.listener.Name, d.unusable)
+	}
 	nc, err := d.dial.DialContext(ctx, "tcp", address)
 	if err != nil || d.tls == nil {
 		return nc, err

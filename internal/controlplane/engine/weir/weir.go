@@ -1,6 +1,6 @@
-// Package weir runs Weir's own broker as a cluster's engine: for now one
-// broker. Each cluster keeps a copy of
-// the binary that it was made with, so that a new build changes no cluster.
+// Package weir runs Weir's own broker as a cluster's engine. Each cluster keeps
+// a copy of the binary that it was made with, so that a new build changes no
+// cluster.
 //
 // It starts no broker and speaks no Kafka protocol.
 package weir
@@ -10,11 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/weir-stream/weir/internal/controlplane/certs"
@@ -36,10 +34,8 @@ type installation struct{ binary string }
 // Name is the engine's name in a cluster.
 func (*Engine) Name() string { return spec.EngineWeir }
 
-// Capabilities says what is missing still.
-func (*Engine) Capabilities() engine.Capabilities {
-	return engine.Capabilities{Secured: true, MaxBrokers: 1}
-}
+// Capabilities is all that there is.
+func (*Engine) Capabilities() engine.Capabilities { return engine.Capabilities{Secured: true} }
 
 // Versions are none but this program's own.
 func (e *Engine) Versions() ([]string, error) {
@@ -54,9 +50,6 @@ func (e *Engine) Versions() ([]string, error) {
 
 // Prepare copies the binary for a cluster that has no copy yet.
 func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Writer) (engine.Installation, error) {
-	if err := check(c); err != nil {
-		return nil, err
-	}
 	pinned := filepath.Join(e.Dir, "weir-"+c.ID, "weir")
 	if _, err := os.Stat(pinned); err == nil {
 		return &installation{pinned}, nil
@@ -76,14 +69,6 @@ func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Write
 		return nil, fmt.Errorf("engine weir: copy %s: %w", source, err)
 	}
 	return &installation{pinned}, nil
-}
-
-// check refuses what the engine cannot do yet.
-func check(c *spec.Cluster) error {
-	if len(c.Brokers) > 1 {
-		return fmt.Errorf("cluster %s: engine weir runs one broker for now, not %d: choose engine %s", c.Name, len(c.Brokers), spec.EngineApacheKafka)
-	}
-	return nil
 }
 
 // copyProgram copies as a whole or not at all.
@@ -112,42 +97,15 @@ func copyProgram(from, to string) (err error) {
 	return os.Rename(out.Name(), to)
 }
 
-// Properties are the settings of a combined node: secured as on Apache Kafka,
-// or in plain text on the loopback address.
+// Properties are the settings of a node: secured as on Apache Kafka, or in
+// plain text on the loopback address.
 func (*installation) Properties(c *spec.Cluster, b spec.Broker, m engine.Materials) (map[string]string, error) {
-	if err := check(c); err != nil {
-		return nil, err
-	}
+	settings := engine.Plain
 	if c.Secured {
-		p := engine.Secured(c, b, m)
-		p["weir.metrics.listeners"] = engine.Address(b.MetricsPort)
-		return p, nil
+		settings = engine.Secured
 	}
-	p := map[string]string{
-		"num.partitions":                           "3",
-		"default.replication.factor":               "1",
-		"offsets.topic.replication.factor":         "1",
-		"transaction.state.log.replication.factor": "1",
-		"transaction.state.log.min.isr":            "1",
-		"auto.create.topics.enable":                "false",
-		"group.initial.rebalance.delay.ms":         "0",
-	}
-	maps.Copy(p, c.Settings)
-	maps.Copy(p, map[string]string{
-		"node.id":                        strconv.Itoa(int(b.ID)),
-		"process.roles":                  "broker,controller",
-		"listeners":                      "PLAINTEXT://" + engine.Address(b.ClientPort) + ",CONTROLLER://" + engine.Address(b.ControllerPort),
-		"advertised.listeners":           "PLAINTEXT://" + engine.Address(b.ClientPort),
-		"controller.listener.names":      "CONTROLLER",
-		"listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-		"inter.broker.listener.name":     "PLAINTEXT",
-		"controller.quorum.voters":       fmt.Sprintf("%d@%s", b.ID, engine.Address(b.ControllerPort)),
-		"log.dirs":                       m.Layout.Data(b.ID),
-		"weir.metrics.listeners":         engine.Address(b.MetricsPort),
-	})
-	if b.Rack != "" {
-		p["broker.rack"] = b.Rack
-	}
+	p := settings(c, b, m)
+	p["weir.metrics.listeners"] = engine.Address(b.MetricsPort)
 	return p, nil
 }
 

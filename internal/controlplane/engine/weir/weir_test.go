@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/controlplane/certs"
+	"github.com/weir-stream/weir/internal/controlplane/engine"
 	"github.com/weir-stream/weir/internal/controlplane/spec"
 )
 
@@ -39,10 +42,40 @@ func TestBinaryIsPinned(t *testing.T) {
 	}
 }
 
-func TestWhatItCannotDoIsRefused(t *testing.T) {
-	for _, c := range []spec.Cluster{{Secured: true, Brokers: make([]spec.Broker, 3)}, {Brokers: make([]spec.Broker, 3)}} {
-		if _, err := (&Engine{Dir: t.TempDir()}).Prepare(context.Background(), &c, io.Discard); err == nil {
-			t.Errorf("accepted: %+v", c)
+// TestProperties: what is written for each node of a cluster is what the broker
+// takes, secured and not.
+func TestProperties(t *testing.T) {
+	dir := t.TempDir()
+	for _, secured := range []bool{true, false} {
+		c := &spec.Cluster{Name: "orders", Secured: secured}
+		for id := range int32(5) {
+			p := 20000 + 10*int(id)
+			c.Brokers = append(c.Brokers, spec.Broker{ID: id + 1, Controller: id < 3, ClientPort: p, InternalPort: p + 1, ControllerPort: p + 2, MetricsPort: p + 3, Rack: "r"})
+		}
+		for _, b := range c.Brokers {
+			m := engine.Materials{Layout: engine.Layout{Dir: dir}, Secrets: certs.Secrets{BrokerPassword: "s3cret"},
+				Cert: certs.Issued{Keystore: filepath.Join(dir, "k.pem"), Truststore: filepath.Join(dir, "ca.pem")}}
+			files, err := (&installation{}).Files(c, b, m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			props, err := config.ParseProperties(files[engine.PropertiesFile])
+			if err != nil {
+				t.Fatal(err)
+			}
+			set, _, err := config.Load(props, nil)
+			if err != nil {
+				t.Fatalf("secured %v, broker %d: %v", secured, b.ID, err)
+			}
+			n := set.Node()
+			if n.Controller != b.Controller || len(n.Voters) != 3 || n.Alone || len(n.Dialed()) != 2 || n.Rack != "r" {
+				t.Errorf("secured %v, broker %d: %+v", secured, b.ID, n)
+			}
+			for _, l := range append(n.Dialed(), n.Listeners...) {
+				if (l.Protocol == config.Plaintext) == secured {
+					t.Errorf("secured %v, broker %d: %v", secured, b.ID, l)
+				}
+			}
 		}
 	}
 }
