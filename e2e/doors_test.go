@@ -143,12 +143,12 @@ func TestMakeUp(t *testing.T) {
 	}
 	clone := checkout(t)
 	p.bin = filepath.Join(clone, "bin", "weir")
-	out, code := p.do(clone, "", "make", "up", "ARGS=--engine weir --json")
+	out, code := p.do(clone, "", "make", "up", "ARGS=--json")
 	if code != 0 {
 		t.Fatal(out)
 	}
 	b := p.block(out[strings.LastIndex(out, "\n{")+1:])
-	if b.Cluster != "main" || strings.HasSuffix(b.Bootstrap, ":9092") || !strings.HasPrefix(b.Setup, b.Dashboard+"/setup#") || !strings.HasPrefix(b.Dir, p.home) {
+	if b.Cluster != "main" || strings.Contains(b.Bootstrap, ":9092") || len(strings.Split(b.Bootstrap, ",")) != 3 || !strings.HasPrefix(b.Setup, b.Dashboard+"/setup#") || !strings.HasPrefix(b.Dir, p.home) {
 		t.Errorf("%+v", b)
 	}
 	p.tools(b)
@@ -191,7 +191,7 @@ func TestDoors(t *testing.T) {
 		}
 	}
 	p := newPerson(t)
-	b := p.block(p.must("up", "--json", "--engine", "weir"))
+	b := p.block(p.must("up", "--json"))
 	api := b.Dashboard + "/api/v1"
 	p.setUp(b)
 	p.throughTheDoor(api)

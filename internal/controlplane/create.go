@@ -105,7 +105,7 @@ func newKafkaID() string {
 
 func (s *Service) fillEngine(c *spec.Cluster, r CreateRequest) error {
 	if c.Engine == "" {
-		c.Engine = s.defaultEngine()
+		c.Engine = spec.EngineWeir
 	}
 	e := s.engine(c.Engine)
 	if e == nil {
@@ -132,16 +132,6 @@ func (s *Service) fillEngine(c *spec.Cluster, r CreateRequest) error {
 		return &spec.FieldError{Field: "secured", Value: "false", Rule: "engine apache-kafka runs secured clusters only: leave it out"}
 	}
 	return nil
-}
-
-// defaultEngine is Weir as soon as it can do all that a cluster needs.
-func (s *Service) defaultEngine() string {
-	if e := s.engine(spec.EngineWeir); e != nil {
-		if can := e.Capabilities(); can.Secured && can.MaxBrokers == 0 {
-			return spec.EngineWeir
-		}
-	}
-	return spec.EngineApacheKafka
 }
 
 var numbered = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+)([.+-].*)?$`)

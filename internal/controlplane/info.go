@@ -29,7 +29,7 @@ func (s *Service) Engines() []EngineInfo {
 		if err != nil {
 			info.Problem = sentence(err.Error())
 		}
-		if e.Name() == s.defaultEngine() {
+		if e.Name() == spec.EngineWeir { // what a wish without an engine gets comes first
 			out = append([]EngineInfo{info}, out...)
 			continue
 		}

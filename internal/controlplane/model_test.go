@@ -265,7 +265,7 @@ func TestRefusals(t *testing.T) {
 		"profile":                {Name: "a", Profile: "huge"},
 		"memoryBytes":            {Name: "a", MemoryBytes: 1 << 39},
 		"diskBytes":              {Name: "a", DiskBytes: 1 << 49},
-		"engineVersion":          {Name: "a", EngineVersion: "3.9.0"},
+		"engineVersion":          {Name: "a", Engine: spec.EngineApacheKafka, EngineVersion: "3.9.0"},
 		"settings.log.dirs":      {Name: "a", Settings: map[string]string{"log.dirs": "/"}},
 		"settings.num.partition": {Name: "a", Settings: map[string]string{"num.partition": "1"}},
 		"distDir":                {Name: "a", DistDir: "kafka"},

@@ -38,7 +38,7 @@ func (v *verbs) createCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.IntVar(&r.Brokers, "brokers", 0, "how many brokers (default: the profile's)")
-	f.StringVar(&r.Engine, "engine", "", "what it runs on: weir or apache-kafka (default: the best that is ready)")
+	f.StringVar(&r.Engine, "engine", "", "what it runs on: weir or apache-kafka (default: weir)")
 	f.StringVar(&r.EngineVersion, "kafka-version", "", "`version` of the engine, such as 4.3.1 (default: the engine's)")
 	f.StringVar(&r.DistDir, "kafka-dir", "", "an Apache Kafka that is there already, instead of getting one")
 	f.StringVar(&r.Profile, "profile", "", "sizes and settings: dev, prod-3 or prod-5")

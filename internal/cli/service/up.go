@@ -37,7 +37,7 @@ func (v *verbs) upCommand() *cobra.Command {
 			"The first time it makes a cluster of three brokers. It never asks. weir down ends all of it; the data stays.",
 	}
 	c.Flags().StringVar(&o.dir, "dir", "", "the service's `directory` (default: $XDG_DATA_HOME/weir or ~/.local/share/weir)")
-	c.Flags().StringVar(&o.engine, "engine", "", "what the first cluster runs on: weir or apache-kafka (default: apache-kafka, or weir where that cannot run)")
+	c.Flags().StringVar(&o.engine, "engine", "", "what the first cluster runs on: weir or apache-kafka (default: weir)")
 	c.Flags().StringVar(&o.listen, "listen", "", "a loopback `address` for the service (default: that of the last time, or the first that is free from 127.0.0.1:8640)")
 	c.Flags().StringSliceVar(&o.hosts, "host", nil, "a `name` under which a reverse proxy speaks to the service (may be repeated)")
 	c.Flags().BoolVar(&o.json, "json", false, "print one JSON object")
@@ -80,8 +80,7 @@ func (v *verbs) up(ctx context.Context, o upOptions) error {
 	if err := writeUserFile(userFile{Server: api.server, Token: api.token, Dir: l.dir}); err != nil {
 		return err
 	}
-	notice, err := v.ensureCluster(ctx, api, l, o.engine, p)
-	if err != nil {
+	if err := v.ensureCluster(ctx, api, l, o.engine, p); err != nil {
 		return err
 	}
 	shown, err := v.settled(ctx, api, p)
@@ -89,7 +88,7 @@ func (v *verbs) up(ctx context.Context, o upOptions) error {
 		return err
 	}
 	p.clear()
-	return v.showBlock(ctx, api, l, shown, notice, o.json)
+	return v.showBlock(ctx, api, l, shown, o.json)
 }
 
 // ensure makes the service run, in this program's version.
@@ -133,65 +132,52 @@ func (v *verbs) ensure(ctx context.Context, l local, o upOptions, p *progress) (
 }
 
 // ensureCluster makes the first cluster, once in the life of a directory. The
-// notice says in capitals what could not be as it should.
-func (v *verbs) ensureCluster(ctx context.Context, api *client, l local, engine string, p *progress) (notice string, err error) {
+func (v *verbs) ensureCluster(ctx context.Context, api *client, l local, engine string, p *progress) error {
 	var all clusterList
 	if err := api.get(ctx, "/clusters", &all); err != nil {
-		return "", err
+		return err
 	}
 	if len(all.Clusters) > 0 || exists(l.path(firstMade)) {
-		return "", nil
+		return nil
 	}
-	r, notice, err := firstRequest(ctx, api, engine)
+	r, err := firstRequest(ctx, api, engine)
 	if err != nil {
-		return "", err
+		return err
 	}
 	p.show("creating the cluster " + r.Name)
 	op := new(spec.Operation)
 	if err := api.post(ctx, "/clusters", r, op); err != nil {
-		return "", err
+		return err
 	}
 	if op, err = v.await(ctx, api, op.ID); err != nil {
-		return "", err
+		return err
 	}
 	if err := outcome(op); err != nil {
-		return "", fail("the cluster %s could not be made: %v\nRemove it with `weir cluster delete %s --yes`, then run `weir up` again", r.Name, strings.TrimPrefix(err.Error(), "weir: "), r.Name)
+		return fail("the cluster %s could not be made: %v\nRemove it with `weir cluster delete %s --yes`, then run `weir up` again", r.Name, strings.TrimPrefix(err.Error(), "weir: "), r.Name)
 	}
-	return notice, writeFile(l.path(firstMade), []byte(r.Name+"\n"))
+	return writeFile(l.path(firstMade), []byte(r.Name+"\n"))
 }
 
-// firstRequest is the first cluster: three secured brokers of Apache Kafka, or
-// what was asked for, or what this machine can run.
-func firstRequest(ctx context.Context, api *client, engine string) (controlplane.CreateRequest, string, error) {
-	var all restapi.Engines
+// firstRequest is the first cluster: three secured brokers of Weir, or of the
+// engine that was asked for, if it can run.
+func firstRequest(ctx context.Context, api *client, engine string) (controlplane.CreateRequest, error) {
 	r := controlplane.CreateRequest{Name: firstCluster, Engine: engine, Brokers: firstBrokers}
-	if err := api.get(ctx, "/engines", &all); err != nil {
-		return r, "", err
-	}
-	find := func(name string) controlplane.EngineInfo {
-		for _, e := range all.Engines {
-			if e.Name == name {
-				return e
-			}
-		}
-		return controlplane.EngineInfo{Name: name, Problem: "this build does not have it"}
-	}
-	notice := ""
 	if r.Engine == "" {
-		r.Engine = spec.EngineApacheKafka
-		if e := find(r.Engine); !e.Ready {
-			r.Engine = spec.EngineWeir
-			notice = strings.ToUpper(fmt.Sprintf("Apache Kafka cannot run here: %s. A cluster of engine weir was made instead.", strings.TrimSuffix(e.Problem, ".")))
+		r.Engine = spec.EngineWeir
+	}
+	var all restapi.Engines
+	if err := api.get(ctx, "/engines", &all); err != nil {
+		return r, err
+	}
+	for _, e := range all.Engines {
+		switch {
+		case e.Name == r.Engine && e.Ready:
+			return r, nil
+		case e.Name == r.Engine:
+			return r, fail("engine %s cannot run here: %s", r.Engine, e.Problem)
 		}
 	}
-	e := find(r.Engine)
-	if !e.Ready {
-		return r, "", fail("engine %s cannot run here: %s", r.Engine, e.Problem)
-	}
-	if most := e.Capabilities.MaxBrokers; most > 0 {
-		r.Brokers = min(r.Brokers, most)
-	}
-	return r, notice, nil
+	return r, fail("this build has no engine %s", r.Engine)
 }
 
 // settlePatience is how long clusters may take to start, wellPatience how long
@@ -240,7 +226,7 @@ func (v *verbs) settled(ctx context.Context, api *client, p *progress) (*control
 	}
 }
 
-func (v *verbs) showBlock(ctx context.Context, api *client, l local, c *controlplane.ClusterView, notice string, asJSON bool) error {
+func (v *verbs) showBlock(ctx context.Context, api *client, l local, c *controlplane.ClusterView, asJSON bool) error {
 	b := block{Dashboard: api.server, Dir: l.dir}
 	var link restapi.SetupLink
 	var no *refusal
@@ -255,14 +241,11 @@ func (v *verbs) showBlock(ctx context.Context, api *client, l local, c *controlp
 		b.Cluster, b.Bootstrap, b.ClientProperties, b.CA = c.Name, strings.Join(c.Bootstrap, ","), c.ClientProperties, c.CA
 	}
 	if asJSON {
-		if notice != "" {
-			fmt.Fprintln(v.Stderr, notice)
-		}
 		if err := printJSON(v.Stdout, b); err != nil {
 			return err
 		}
 	} else {
-		writeBlock(v.Stdout, b, c, notice)
+		writeBlock(v.Stdout, b, c)
 	}
 	if c != nil && c.HealthLevel == controlplane.LevelBad {
 		return fail("%s is not well: %s `weir cluster describe %s` and `weir heal log` tell more", c.Name, c.Health, c.Name)
@@ -270,7 +253,7 @@ func (v *verbs) showBlock(ctx context.Context, api *client, l local, c *controlp
 	return nil
 }
 
-func writeBlock(w io.Writer, b block, c *controlplane.ClusterView, notice string) {
+func writeBlock(w io.Writer, b block, c *controlplane.ClusterView) {
 	fmt.Fprintln(w, "Weir is running.")
 	fmt.Fprintln(w)
 	if b.Setup != "" {
@@ -293,9 +276,6 @@ func writeBlock(w io.Writer, b block, c *controlplane.ClusterView, notice string
 		fmt.Fprintf(w, "  ca          %s\n", b.CA)
 	}
 	fmt.Fprintf(w, "  data        %s\n", b.Dir)
-	if notice != "" {
-		fmt.Fprintf(w, "\n  %s\n", notice)
-	}
 	if !c.Secured {
 		fmt.Fprintf(w, "\n%s\n", unsecuredNotice(*c))
 	}
