@@ -27,7 +27,7 @@ func (b *Broker) handleEnvelope(r *wire.Request) {
 		return
 	}
 	var principal kmsg.DefaultPrincipalData
-	if err := principal.ReadFrom(req.RequestPrincipal); err != nil || len(req.RequestPrincipal) == 0 {
+	if err := principal.ReadFrom(req.RequestPrincipal); err != nil || len(req.RequestPrincipal) == 0 || principal.Version != 0 || principal.Type == "" || principal.Name == "" {
 		fail(wire.PrincipalDeserializationFailure)
 		return
 	}

@@ -15,8 +15,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
+	"github.com/weir-stream/weir/internal/peer"
+	"github.com/weir-stream/weir/internal/security/channel"
 	"github.com/weir-stream/weir/internal/security/sasl"
 	"github.com/weir-stream/weir/internal/testkit/certkit"
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 const (
@@ -328,4 +331,72 @@ func createAt(ctx context.Context, cl *kgo.Client, broker int32, topic string) e
 		return err
 	}
 	return kerr.ErrorForCode(resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
+}
+
+// TestEnvelopeIsChecked: a controller takes requests in somebody else's name from nodes only, and asks for the rights of
+// that name.
+func TestEnvelopeIsChecked(t *testing.T) {
+	ca := certkit.New(t)
+	k := between(t, ca, []string{"controller", "broker"}, "SSL", "SSL", "ssl.client.auth=required", standardAuthorizer, "super.users=User:node;User:root")
+	k.formatAll()
+	k.start(k.members...)
+	m := k.members[0]
+	as := func(name string) *peer.Client {
+		m.own = append(m.own, "ssl.keystore.location="+ca.Issue(t, name).Keystore(t, t.TempDir(), "k.pem"))
+		cfg := m.settings()
+		m.own = m.own[:len(m.own)-1]
+		d, err := channel.NewDialer(cfg, cfg.Node().Dialed()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := peer.New(peer.Config{Address: m.controllerAddress(), Dial: d.Dial, Group: m.n.metaGroup, Log: m.n.logger})
+		t.Cleanup(c.Close)
+		return c
+	}
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.Version, create.TimeoutMillis = 7, 10_000
+	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "t", NumPartitions: 1, ReplicationFactor: 1}}
+	inner := kmsg.NewRequestFormatter().AppendRequest(nil, create, 0)[4:]
+	principalOf := func(version int16, kind, name string) []byte {
+		p := kmsg.DefaultPrincipalData{Version: version, Type: kind, Name: name}
+		return p.AppendTo(nil)
+	}
+	node, stranger := as("node"), as("stranger")
+	for _, c := range []struct {
+		what      string
+		from      *peer.Client
+		principal []byte
+		want      wire.Code
+		topic     wire.Code
+	}{
+		{"who is no node", stranger, principalOf(0, "User", "root"), wire.ClusterAuthorizationFailed, 0},
+		{"no principal", node, nil, wire.PrincipalDeserializationFailure, 0},
+		{"half a principal", node, principalOf(0, "User", "root")[:5], wire.PrincipalDeserializationFailure, 0},
+		{"a principal of another version", node, principalOf(1, "User", "root"), wire.PrincipalDeserializationFailure, 0},
+		{"nobody", node, principalOf(0, "User", ""), wire.PrincipalDeserializationFailure, 0},
+		{"alice", node, principalOf(0, "User", "alice"), wire.None, wire.TopicAuthorizationFailed},
+		{"root", node, principalOf(0, "User", "root"), wire.None, wire.None},
+	} {
+		req := kmsg.NewPtrEnvelopeRequest()
+		req.RequestData, req.RequestPrincipal, req.ClientHostAddress = inner, c.principal, []byte{127, 0, 0, 1}
+		resp, err := c.from.Do(k.ctx(), req)
+		if err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		e := resp.(*kmsg.EnvelopeResponse)
+		if wire.Code(e.ErrorCode) != c.want {
+			t.Errorf("%s: %v", c.what, wire.Code(e.ErrorCode))
+			continue
+		}
+		if c.want != wire.None {
+			continue
+		}
+		answer := create.ResponseKind().(*kmsg.CreateTopicsResponse)
+		if err := answer.ReadFrom(e.ResponseData[5:]); err != nil {
+			t.Fatal(err)
+		}
+		if got := wire.Code(answer.Topics[0].ErrorCode); got != c.topic {
+			t.Errorf("%s: %v", c.what, got)
+		}
+	}
 }

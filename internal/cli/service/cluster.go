@@ -209,7 +209,7 @@ func brokersOnline(c controlplane.ClusterView) string {
 	online := 0
 	if c.Observation != nil {
 		for _, b := range c.Observation.Brokers {
-			if b.ProcessAlive && b.Registered && !b.Fenced {
+			if _, own := c.Broker(b.ID); own && b.ProcessAlive && b.Registered && !b.Fenced {
 				online++
 			}
 		}
