@@ -147,6 +147,10 @@ func clusterQuestions(ask func(string, int16, kmsg.Request)) {
 	ask("alter log dirs", -1, &kmsg.AlterReplicaLogDirsRequest{Dirs: []kmsg.AlterReplicaLogDirsRequestDir{{Dir: "/none", Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "rights-missing", Partitions: []int32{0}}}}}})
 	ask("reassignments", -1, &kmsg.ListPartitionReassignmentsRequest{TimeoutMillis: 5000})
 	ask("quotas", -1, kmsg.NewPtrDescribeClientQuotasRequest())
+	alter := kmsg.NewPtrAlterClientQuotasRequest()
+	alter.ValidateOnly = true
+	alter.Entries = []kmsg.AlterClientQuotasRequestEntry{quotaEntry([]string{"user", "rights-u"}, "producer_byte_rate", 1000)}
+	ask("alter quotas", -1, alter)
 	ask("scram credentials", -1, &kmsg.DescribeUserSCRAMCredentialsRequest{Users: []kmsg.DescribeUserSCRAMCredentialsRequestUser{{Name: "nobody"}}})
 	quorum := kmsg.NewPtrDescribeQuorumRequest()
 	quorum.Topics = []kmsg.DescribeQuorumRequestTopic{{Topic: "__cluster_metadata", Partitions: []kmsg.DescribeQuorumRequestTopicPartition{{}}}}

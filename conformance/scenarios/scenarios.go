@@ -51,6 +51,7 @@ func All() []script.Scenario {
 		{Name: "offsets", Run: offsets},
 		{Name: "groups-admin", Run: groupsAdmin},
 		{Name: "administration", Run: administration},
+		{Name: "quotas", Run: quotas},
 		{Name: "security-off", Run: securityOff},
 		{Name: "telemetry", Run: telemetry},
 		{Name: "hostile", Run: hostile},

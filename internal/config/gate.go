@@ -27,8 +27,8 @@ var securityGate = []gateRow{
 	{"principal.builder.class", "Java classes", "principals would have other names than the rules expect"},
 	{"delegation.token.secret.key", "delegation tokens", "clients could not authenticate by token"},
 	{"client.quota.callback.class", "Java classes", "clients would have no quota"},
-	{"quota.producer.default", "client quotas", "clients would have no quota"},
-	{"quota.consumer.default", "client quotas", "clients would have no quota"},
+	{"quota.producer.default", "default quotas in its settings, as Kafka since 3.0 (kafka-configs --entity-type clients --entity-default sets them)", "clients would have no quota"},
+	{"quota.consumer.default", "default quotas in its settings, as Kafka since 3.0 (kafka-configs --entity-type clients --entity-default sets them)", "clients would have no quota"},
 	{"create.topic.policy.class.name", "Java classes", "topics that the policy forbids could be created"},
 	{"alter.config.policy.class.name", "Java classes", "settings that the policy forbids could be made"},
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/quota"
 )
 
 // RequestContext says who asks. The request was authorized before.
@@ -42,6 +43,9 @@ type Config struct {
 	Endpoints []image.Endpoint
 	// Bootstrap are the records that a new cluster begins with (from bootstrap.checkpoint or the 0-0 checkpoint).
 	Bootstrap Bootstrap
+
+	// Quotas holds clients to the partitions that they may make and delete; nil: there are no quotas.
+	Quotas *quota.Manager
 
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default

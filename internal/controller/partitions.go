@@ -7,11 +7,12 @@ import (
 
 	"github.com/weir-stream/weir/internal/image"
 	mr "github.com/weir-stream/weir/internal/metarecord"
+	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
 // createPartitions answers CreatePartitions v0 to v3.
-func (c *Controller) createPartitions(_ RequestContext, req *kmsg.CreatePartitionsRequest) (decision, error) {
+func (c *Controller) createPartitions(rc RequestContext, req *kmsg.CreatePartitionsRequest) (decision, error) {
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	var records []mr.Versioned
 	seen := map[string]bool{}
@@ -20,6 +21,7 @@ func (c *Controller) createPartitions(_ RequestContext, req *kmsg.CreatePartitio
 		seen[t.Topic] = twice
 	}
 	told := map[string]bool{}
+	counted := c.mutations(rc, req)
 	for _, t := range req.Topics {
 		if told[t.Topic] {
 			continue
@@ -28,7 +30,7 @@ func (c *Controller) createPartitions(_ RequestContext, req *kmsg.CreatePartitio
 		var recs []mr.Versioned
 		err := refuse(wire.InvalidRequest, "Duplicate topic name.")
 		if !seen[t.Topic] {
-			recs, err = c.morePartitions(t, len(records))
+			recs, err = c.morePartitions(t, len(records), counted)
 		}
 		result := kmsg.NewCreatePartitionsResponseTopic()
 		result.Topic = t.Topic
@@ -36,13 +38,14 @@ func (c *Controller) createPartitions(_ RequestContext, req *kmsg.CreatePartitio
 		resp.Topics = append(resp.Topics, result)
 		records = append(records, recs...)
 	}
+	resp.ThrottleMillis = int32(counted.Wait().Milliseconds())
 	if req.ValidateOnly {
 		records = nil
 	}
 	return decision{answer: resp, records: records}, nil
 }
 
-func (c *Controller) morePartitions(t kmsg.CreatePartitionsRequestTopic, before int) ([]mr.Versioned, error) {
+func (c *Controller) morePartitions(t kmsg.CreatePartitionsRequestTopic, before int, counted *quota.Mutations) ([]mr.Versioned, error) {
 	topic := c.state.TopicByName(t.Topic)
 	if topic == nil {
 		return nil, wordless(wire.UnknownTopicOrPartition)
@@ -60,6 +63,9 @@ func (c *Controller) morePartitions(t kmsg.CreatePartitionsRequestTopic, before 
 	}
 	if before+more > maxRecordsPerUserOp {
 		return nil, refuse(wire.PolicyViolation, "Excessively large number of partitions per request.")
+	}
+	if err := beyondQuota(counted, more); err != nil {
+		return nil, err
 	}
 	placed, err := c.placeMore(topic, t, have, more)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weir-stream/weir/internal/image"
 	mr "github.com/weir-stream/weir/internal/metarecord"
+	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -21,7 +22,7 @@ const metadataTopic = "__cluster_metadata"
 // createTopics answers CreateTopics v2 to v7.
 func (c *Controller) createTopics(rc RequestContext, req *kmsg.CreateTopicsRequest) (decision, error) {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
-	create := creation{c: c, describable: rc.MayDescribeConfigs}
+	create := creation{c: c, describable: rc.MayDescribeConfigs, quota: c.mutations(rc, req)}
 	if err := create.checkTotal(req); err != nil {
 		for _, t := range req.Topics {
 			resp.Topics = append(resp.Topics, refusedTopic(t.Topic, err))
@@ -43,6 +44,7 @@ func (c *Controller) createTopics(rc RequestContext, req *kmsg.CreateTopicsReque
 	for _, name := range slices.Sorted(maps.Keys(duplicates)) {
 		resp.Topics = append(resp.Topics, refusedTopic(name, refuse(wire.InvalidRequest, "Duplicate topic name.")))
 	}
+	resp.ThrottleMillis = int32(create.quota.Wait().Milliseconds())
 	if req.ValidateOnly {
 		return decision{answer: resp}, nil
 	}
@@ -74,6 +76,7 @@ func duplicateNames(req *kmsg.CreateTopicsRequest) map[string]struct{} {
 type creation struct {
 	c           *Controller
 	describable func(topic string) bool
+	quota       *quota.Mutations
 	records     []mr.Versioned
 	collisions  map[string]string // unified name → name, of topics with '.' or '_'; made when needed
 }
@@ -108,6 +111,9 @@ func (n *creation) topic(t *kmsg.CreateTopicsRequestTopic) (kmsg.CreateTopicsRes
 	}
 	replicas, err := n.placement(t)
 	if err != nil {
+		return none, err
+	}
+	if err := beyondQuota(n.quota, len(replicas)); err != nil {
 		return none, err
 	}
 	id := n.c.newTopicID()
@@ -333,7 +339,7 @@ func (c *Controller) collidingNames() map[string]string {
 }
 
 // deleteTopics answers DeleteTopics v1 to v6.
-func (c *Controller) deleteTopics(_ RequestContext, req *kmsg.DeleteTopicsRequest) (decision, error) {
+func (c *Controller) deleteTopics(rc RequestContext, req *kmsg.DeleteTopicsRequest) (decision, error) {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	if !c.settings().Bool("delete.topic.enable") {
 		if req.Version < 3 {
@@ -350,6 +356,7 @@ func (c *Controller) deleteTopics(_ RequestContext, req *kmsg.DeleteTopicsReques
 	duplicates := duplicateDeletions(wanted)
 	var records []mr.Versioned
 	done := map[image.TopicID]struct{}{}
+	counted := c.mutations(rc, req)
 	for _, w := range distinctDeletions(wanted) {
 		result := kmsg.NewDeleteTopicsResponseTopic()
 		result.Topic, result.TopicID = w.Topic, w.TopicID
@@ -362,6 +369,9 @@ func (c *Controller) deleteTopics(_ RequestContext, req *kmsg.DeleteTopicsReques
 			done[t.ID] = struct{}{}
 		}
 		if err == nil {
+			err = beyondQuota(counted, len(t.Partitions))
+		}
+		if err == nil {
 			records = append(records, mr.V0(&mr.RemoveTopicRecord{TopicID: t.ID}))
 		}
 		result.ErrorCode, result.ErrorMessage = errorFields(err)
@@ -370,6 +380,7 @@ func (c *Controller) deleteTopics(_ RequestContext, req *kmsg.DeleteTopicsReques
 		}
 		resp.Topics = append(resp.Topics, result)
 	}
+	resp.ThrottleMillis = int32(counted.Wait().Milliseconds())
 	return decision{answer: resp, records: records, canSplit: true}, nil
 }
 

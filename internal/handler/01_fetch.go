@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
@@ -60,6 +61,7 @@ type fetch struct {
 	codes   []wire.Code
 	hints   []*wire.LeaderHint // parallel to items: who leads what is not here
 	sent    []int64            // parallel to items: the bytes that the last read found
+	local   time.Duration      // how long the handler took before it parked the request; 0: it did not
 }
 
 func (f *fetch) fail(code wire.Code) {
@@ -163,6 +165,9 @@ func (f *fetch) resolve() {
 // run answers, or parks the request and answers later.
 func (f *fetch) run() {
 	f.maxBytes = int64(min(int(f.req.MaxBytes), f.b.Config().Int("fetch.max.bytes")))
+	if !f.follower { // more than a whole window's quota would be held back for certain, each time
+		f.maxBytes = int64(min(float64(f.maxBytes), f.b.Quotas.Most(quota.Fetch, f.r.Conn.Principal, f.r.ClientID)))
+	}
 	f.minBytes = min(int64(f.req.MinBytes), f.maxBytes)
 	f.try(time.Now().Add(time.Duration(f.req.MaxWaitMillis) * time.Millisecond))
 }
@@ -186,6 +191,9 @@ func (f *fetch) try(deadline time.Time) {
 // park waits for missing more bytes, and tries again then. It reports false if it did not begin to wait, since there is
 // more to read already.
 func (f *fetch) park(missing int64, deadline time.Time) bool {
+	if f.local == 0 {
+		f.local = time.Since(f.r.Received)
+	}
 	ended := make(chan struct{})
 	w := f.b.Replicas.AwaitData(f.specs, &f.by, missing, time.Until(deadline), func() { close(ended) })
 	if w == nil {
@@ -272,6 +280,11 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 
 // answer sends what the session has not told its client yet.
 func (f *fetch) answer(resp *wire.FetchResponse) {
+	if f.throttled(resp) {
+		release(resp)
+		f.replyThrottled()
+		return
+	}
 	for i, n := range f.sent {
 		switch {
 		case f.codes[i] != wire.None:

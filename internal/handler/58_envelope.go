@@ -2,6 +2,7 @@ package handler
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -45,6 +46,9 @@ func (b *Broker) handleEnvelope(r *wire.Request) {
 	info.Principal, info.Remote, info.Privileged = principal.Type+":"+principal.Name, netip.AddrPortFrom(host.Unmap(), 0), false
 	inner.Conn = &info
 	inner.ReplyFunc = func(_ *wire.Request, answer wire.Response) {
+		if b.Measured() { // the broker that forwards holds the client back for what the answer says
+			b.Answered(inner, answer, time.Since(r.Received))
+		}
 		if v, ok := answer.(kmsg.Response); ok {
 			v.SetVersion(inner.Version)
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/telemetry"
@@ -56,6 +57,7 @@ type Deps struct {
 	Heard       func(broker int32, epoch int64, gone <-chan struct{})
 	ProducerIDs ProducerIDs
 	Authorizer  authz.Authorizer
+	Quotas      *quota.Manager // nil: nobody has quotas
 	// CheckSecurity tells whether the listeners could do with settings that are to be; nil: they have none.
 	CheckSecurity func(*config.Set) error
 	// Features are the feature levels that this build supports.

@@ -41,6 +41,7 @@ func (b *Broker) Routes() []wire.Route {
 		{Key: 46, MinVersion: 0, MaxVersion: 0, Handle: b.handleListPartitionReassignments},
 		{Key: 47, MinVersion: 0, MaxVersion: 0, Handle: b.handleOffsetDelete},
 		{Key: 48, MinVersion: 0, MaxVersion: 1, Handle: b.handleDescribeClientQuotas},
+		{Key: 49, MinVersion: 0, MaxVersion: 1, Handle: b.handleAlterClientQuotas},
 		{Key: 50, MinVersion: 0, MaxVersion: 0, Handle: b.handleDescribeUserScramCredentials},
 		{Key: 51, MinVersion: 0, MaxVersion: 0, Handle: b.handleAlterUserScramCredentials},
 		{Key: 55, MinVersion: 0, MaxVersion: 2, Handle: b.handleDescribeQuorum},

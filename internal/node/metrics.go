@@ -78,6 +78,7 @@ func (n *Node) register() {
 	n.registerRaft(r)
 	n.registerGroups(r)
 	n.registerProcess(r)
+	r.Source(n.emitQuotas)
 	r.Source(n.emitReplicas)
 	r.Partitions(n.replicaCount, n.eachPartition)
 	r.Cluster(telemetry.ClusterSource{

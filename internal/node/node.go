@@ -21,6 +21,7 @@ import (
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/quorum"
+	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/server"
@@ -91,6 +92,7 @@ type Node struct {
 	controllerServer   *server.Server
 
 	clientMetrics *clientmetrics.Manager // nil: off
+	quotas        *quota.Manager
 	ids           *uplink.ProducerIDs
 	metadataID    [16]byte // directory id of the metadata directory
 	assign        assignments

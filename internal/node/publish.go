@@ -10,13 +10,14 @@ import (
 	"github.com/weir-stream/weir/internal/replica"
 )
 
-// publish brings the broker in line with a new image, in one fixed order: rights; settings, since new logs are opened with
+// publish brings the broker in line with a new image, in one fixed order: rights; quotas; settings, since new logs are opened with
 // them; then replicas; then the coordinators that live on them. It is called by one goroutine at a time, before the
 // requests that caused the change are answered.
 func (n *Node) publish(img *image.Image, d *image.Delta) {
 	n.image.Store(img)
 	n.publishRights(d)
 	n.publishUsers(img, d)
+	n.publishQuotas(img, d)
 	n.publishConfigs(img, d)
 	elections := n.publishReplicas(img, d)
 	for _, e := range elections {

@@ -69,6 +69,7 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
 	})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
+	n.quotas = newQuotas(cfg)
 	n.authz, n.observer, n.presence = n.authorizer(), newObserver(n.opts.Metrics), newPresence(n)
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
 	if err := n.listen(); err != nil {
@@ -125,7 +126,7 @@ func (n *Node) controllerConfig(bootstrap controller.Bootstrap) controller.Confi
 	cfg := n.config.Load()
 	return controller.Config{
 		NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Settings: n.config.Load, OnImage: n.publish,
-		Endpoints: endpoints(cfg.Node().AdvertisedController), IncarnationID: n.incarnation, Bootstrap: bootstrap, Log: n.room("controller"),
+		Endpoints: endpoints(cfg.Node().AdvertisedController), IncarnationID: n.incarnation, Bootstrap: bootstrap, Log: n.room("controller"), Quotas: n.quotas,
 	}
 }
 
@@ -142,6 +143,7 @@ func (n *Node) openMetadata() error {
 	}
 	n.quorum.Start(n.metaGroup)
 	n.watchSecurity()
+	n.sweepQuotas()
 	n.keepRegistered()
 	return nil
 }
@@ -157,13 +159,13 @@ func (n *Node) listen() error {
 	n.way = n.channel()
 	n.handlers = handler.New(n.deps())
 	var err error
-	if n.server, err = n.newServer(listenersOf(cfg.Node(), false), n.handlers.Routes()); err != nil {
+	if n.server, err = n.newServer(listenersOf(cfg.Node(), false), n.handlers, n.handlers.Routes()); err != nil {
 		return err
 	}
 	deps := n.deps()
 	deps.Controller, deps.Quorum, deps.Group, deps.Heard = n.controller, voice{n}, n.metaGroup, n.presence.heard
 	n.controllerHandlers = handler.New(deps)
-	n.controllerServer, err = n.newServer(listenersOf(cfg.Node(), true), n.controllerHandlers.ControllerRoutes())
+	n.controllerServer, err = n.newServer(listenersOf(cfg.Node(), true), n.controllerHandlers, n.controllerHandlers.ControllerRoutes())
 	return err
 }
 
@@ -171,15 +173,15 @@ func (n *Node) listen() error {
 func (n *Node) deps() handler.Deps {
 	return handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
-		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
+		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
 	}
 }
 
 // newServer binds listeners without accepting yet.
-func (n *Node) newServer(ls []config.Listener, routes []wire.Route) (*server.Server, error) {
+func (n *Node) newServer(ls []config.Listener, quotas server.Quotas, routes []wire.Route) (*server.Server, error) {
 	cfg := n.config.Load()
-	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: n.observer}
+	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: n.observer, Quotas: quotas}
 	for _, l := range ls {
 		sc.Listeners = append(sc.Listeners, server.Listener{
 			Name: l.Name, SecurityProtocol: l.Protocol, Address: l.Address(), Routes: routes,

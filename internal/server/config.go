@@ -22,7 +22,9 @@ type Config struct {
 	Limits    Limits
 	// Observer, if not nil, hears of every request and connection.
 	Observer Observer
-	Logger   *slog.Logger // nil: slog's default
+	// Quotas, if not nil, is asked about every answer.
+	Quotas Quotas
+	Logger *slog.Logger // nil: slog's default
 	// OnPanic hears of a panic in a handler, after it was logged and its connection closed. Without it the
 	// panic ends the process.
 	OnPanic func(error)
@@ -116,6 +118,16 @@ func set[T int | int64 | time.Duration](v *T, standard T) {
 	if *v == 0 {
 		*v = standard
 	}
+}
+
+// Quotas counts what answers cost against what their clients may use. Its methods are called from many goroutines and
+// must not wait.
+type Quotas interface {
+	// Measured reports whether anything is to be counted now.
+	Measured() bool
+	// Answered counts a request before its answer is encoded, resp being nil if it has none. It says in the answer and in
+	// r.ThrottleMs for how long the client is held back. local is how long the handler took.
+	Answered(r *wire.Request, resp wire.Response, local time.Duration)
 }
 
 // Observer hears what the server does. Its methods are called from many goroutines and must not wait.

@@ -197,9 +197,23 @@ func (c *conn) admit(r *route) error {
 		if err := c.flushReady(); err != nil {
 			return err
 		}
+		if limits.IdleTimeout > 0 && pause > 0 {
+			if quiet := time.Since(time.Unix(0, c.lastActive.Load())); quiet >= limits.IdleTimeout {
+				return fmt.Errorf("it was held back by a quota for longer than connections.max.idle.ms: %v", limits.IdleTimeout)
+			} else if left := limits.IdleTimeout - quiet; left < pause {
+				pause = left
+			}
+		}
 		if err := c.sleep(pause); err != nil {
 			return err
 		}
+	}
+}
+
+// muteUntil lets no request in before that time, unless it is muted for longer; c.mu is held.
+func (c *conn) muteUntil(t time.Time) {
+	if t.After(c.mute) {
+		c.mute = t
 	}
 }
 

@@ -32,7 +32,7 @@ func (c *conn) request(frame *bufpool.Buf, r *route) error {
 	e.charged, e.waited = int64(frame.Cap()), c.waited
 	c.lastActive.Store(now.UnixNano())
 	e.timing = Timing{Key: r.Key, Listener: c.lis.Name, RequestBytes: e.size}
-	e.req.Received = now
+	e.req.Received, e.req.Size = now, e.size
 	unsupported, err := e.decode()
 	if err != nil {
 		e.releaseFrame()
@@ -182,8 +182,21 @@ func (e *exchange) reply(_ *wire.Request, resp wire.Response) {
 	if o := e.c.srv.observer; o != nil && resp != nil {
 		o.Answer(e.req.Key, resp)
 	}
+	if q := e.c.srv.quotas; q != nil && q.Measured() {
+		q.Answered(&e.req, resp, e.local())
+	}
 	e.encode(resp)
 	e.complete()
+}
+
+// local is how long the handler took, until it returned or answered.
+func (e *exchange) local() time.Duration {
+	e.c.mu.Lock()
+	defer e.c.mu.Unlock()
+	if e.ran.IsZero() {
+		return e.replied.Sub(e.req.Received)
+	}
+	return e.ran.Sub(e.req.Received)
 }
 
 // hang is Request.Hangup.
@@ -255,7 +268,7 @@ func (e *exchange) complete() {
 	e.ready = true
 	c.bytes -= charged
 	if throttle > 0 {
-		c.mute = e.replied.Add(throttle)
+		c.muteUntil(e.replied.Add(throttle))
 	}
 	start := c.queue[c.head] == e && !c.writing && !c.handling
 	if start {

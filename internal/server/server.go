@@ -19,6 +19,7 @@ import (
 type Server struct {
 	log      *slog.Logger
 	observer Observer
+	quotas   Quotas
 	limits   atomic.Pointer[Limits]
 	group    *lifecycle.Group
 	budget   budget
@@ -63,6 +64,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		log:      cfg.Logger,
 		observer: cfg.Observer,
+		quotas:   cfg.Quotas,
 		reads:    make(chan struct{}, fileReads),
 		logins:   make(chan struct{}, largeLogins),
 		stall:    stallTime,

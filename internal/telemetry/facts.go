@@ -66,6 +66,19 @@ var (
 	CertificateDays    = plain("weir_listener_certificate_expiry_days", "Days until the certificate of a listener ends.")
 )
 
+// Quotas by user and client id (kafka.server:type=Produce and so on); a label is left out where all are meant.
+var (
+	QuotaProduceRate      = attribute("kafka.server", "Produce", "byte-rate", "Bytes a second that are counted against a quota of Produce.")
+	QuotaProduceThrottle  = attribute("kafka.server", "Produce", "throttle-time", "Milliseconds that producers were held back, on average.")
+	QuotaFetchRate        = attribute("kafka.server", "Fetch", "byte-rate", "Bytes a second that are counted against a quota of Fetch.")
+	QuotaFetchThrottle    = attribute("kafka.server", "Fetch", "throttle-time", "Milliseconds that consumers were held back, on average.")
+	QuotaRequestTime      = attribute("kafka.server", "Request", "request-time", "Percent of a processor that requests took.")
+	QuotaRequestThrottle  = attribute("kafka.server", "Request", "throttle-time", "Milliseconds that clients were held back for the time of their requests, on average.")
+	QuotaMutationRate     = attribute("kafka.server", "ControllerMutation", "mutation-rate", "Partitions a second that were made or deleted.")
+	QuotaMutationTokens   = attribute("kafka.server", "ControllerMutation", "tokens", "Partitions that may be made or deleted at once.")
+	QuotaMutationThrottle = attribute("kafka.server", "ControllerMutation", "throttle-time", "Milliseconds that clients were held back for partitions made or deleted, on average.")
+)
+
 // What the controller says of the cluster (kafka.controller:type=KafkaController).
 var (
 	ActiveController   = gauge("kafka.controller", "KafkaController", "ActiveControllerCount", "1 on the node that decides, else 0.")

@@ -40,6 +40,8 @@ type Request struct {
 	Body    kmsg.Request
 	Produce *ProduceRequest
 
+	// Size is the length of the frame, without the four bytes that say it.
+	Size int
 	// Received is when the frame was complete.
 	Received time.Time
 	// Done is closed when the connection is gone, so that parked requests can give up.
@@ -51,6 +53,8 @@ type Request struct {
 	HangupFunc func(r *Request, reason string)
 	// ThrottleMs asks the server to mute the connection for that long after the answer (KIP-219).
 	ThrottleMs int32
+	// Charged says that the handler has counted the request against its client's quotas itself.
+	Charged bool
 }
 
 // Reply hands the answer over and ends the handler's ownership of r. A nil answer means that the protocol
