@@ -111,6 +111,7 @@ func (s *Service) act(ctx context.Context, m *member, c *spec.Cluster, h heal.Hi
 	if err := store.Journal.Put(ctx, s.store, &e); err != nil {
 		return err
 	}
+	s.own.found(a)
 	s.log.Warn("healing", "cluster", c.Name, "anomaly", a.Kind, "broker", a.Broker, "choice", a.Choice)
 	m.mu.Lock()
 	m.acts = append(m.acts, heal.Act{Broker: a.Broker, Choice: a.Choice, At: now})
@@ -208,6 +209,7 @@ func (s *Service) endEntry(ctx context.Context, m *member, id, result string) {
 		return
 	}
 	delete(m.entries, id)
+	s.own.over(ref.choice, now.Sub(ref.at))
 	for i := range m.acts {
 		if a := &m.acts[i]; a.Broker == ref.broker && a.Choice == ref.choice && a.At.Equal(ref.at) {
 			a.EndedAt = now

@@ -118,6 +118,8 @@ func (s *Service) ended(ctx context.Context, m *member, op *spec.Operation) {
 	if done, err := store.Operations.Get(ctx, s.store, store.Under(op.Cluster, op.ID)); err == nil {
 		op = done
 	}
+	s.own.ended(op)
+	s.trim(ctx, op.Cluster)
 	m.mu.Lock()
 	delete(m.ops, op.ID)
 	m.mu.Unlock()

@@ -82,6 +82,8 @@ type Service struct {
 	engines []engine.Engine
 	runner  reconcile.Runner
 	group   *lifecycle.Group
+	own     own
+	keep    int // of each cluster's history
 
 	// creating is held while a new cluster is made up, so that no two get the
 	// same name or ports.
@@ -106,7 +108,7 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	if o.FirstPort == 0 {
 		o.FirstPort = 9092
 	}
-	s := &Service{o: o, log: o.Log, policy: heal.DefaultPolicy(), feed: newFeed(), creating: lifecycle.NewIOLock(), fleet: map[string]*member{}, store: o.store, world: o.world}
+	s := &Service{o: o, log: o.Log, policy: heal.DefaultPolicy(), feed: newFeed(), own: newOwn(), keep: keepHistory, creating: lifecycle.NewIOLock(), fleet: map[string]*member{}, store: o.store, world: o.world}
 	if o.Policy != nil {
 		s.policy = *o.Policy
 	}

@@ -84,6 +84,8 @@ type Options struct {
 	Panels  Panels // nil: no panels
 	// Metrics are the service's own, in Prometheus' text form; nil: none.
 	Metrics http.Handler
+	// Requests measures answers; the zero value does not.
+	Requests Requests
 	// Prometheus answers /api/v1/query and the like over the measurements; it
 	// is found below /api/v1/prom, for Grafana; nil: it is not.
 	Prometheus http.Handler

@@ -146,11 +146,12 @@ func (f *fleet) DeleteKafkaUser(_ context.Context, actor, c, name string) error 
 type door struct {
 	*testing.T
 	*fleet
-	people *people.Registry
-	url    string
-	log    *bytes.Buffer
-	now    *time.Time
-	client *http.Client
+	people   *people.Registry
+	url      string
+	log      *bytes.Buffer
+	now      *time.Time
+	client   *http.Client
+	measured Requests
 }
 
 const password = "correct horse battery"
@@ -165,6 +166,7 @@ func newDoor(t *testing.T) *door {
 	srv := httptest.NewServer(New(Options{
 		Service: d.fleet, People: d.people, Version: "1.2.3", Dir: "/srv/weir", Address: "http://127.0.0.1:1", Started: now, Heartbeat: 20 * time.Millisecond,
 		Log:        slog.New(slog.NewTextHandler(lockedWriter{&mu, d.log}, nil)),
+		Requests:   d.requests(),
 		Metrics:    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "weir_up 1\n") }),
 		Prometheus: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) }),
 		Pages:      http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }),
@@ -186,6 +188,12 @@ func (l lockedWriter) Write(p []byte) (int, error) {
 }
 
 // token makes a token of a role.
+// requests measures, for the tests that look at it.
+func (d *door) requests() Requests {
+	d.measured = NewRequests()
+	return d.measured
+}
+
 func (d *door) token(role spec.Role) string {
 	d.Helper()
 	_, text, err := d.people.CreateToken(d.Context(), people.Identity{Name: people.CommandLine, Role: spec.RoleAdmin}, role, 0)

@@ -34,7 +34,11 @@ func (a *api) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-		defer a.logAccess(rec, r, begun)
+		// Not the request of now: the one that is routed knows its route.
+		defer func() {
+			a.logAccess(rec, r, begun)
+			a.Requests.took(r, rec.status, time.Since(begun))
+		}()
 		secureHeaders(w.Header(), strings.HasPrefix(r.URL.Path, "/api/"))
 		if !a.hostAllowed(r.Host) {
 			problem(rec, http.StatusMisdirectedRequest, "the service is not spoken to under this host name: use its address, or start it with --host "+cleanHost(r.Host))

@@ -52,35 +52,69 @@ export class Service {
     return ((await answer.json()) as { link: string }).link;
   }
 
-  /** A topic with records, for something to be moved. */
-  async fill(cluster: string, topic: string, records: number): Promise<void> {
+  /** A topic with records, so that there is something to move, and clients that go on writing and reading. */
+  async traffic(cluster: string, topic: string): Promise<Traffic> {
     const token = readFileSync(join(this.data, 'admin.token'), 'utf8').trim();
     const answer = await fetch(`${this.address}/api/v1/clusters/${cluster}`, {
       headers: { Authorization: `Bearer ${token}` },
     });
     const c = (await answer.json()) as { bootstrap: string[]; clientProperties: string };
-    const server = ['--bootstrap-server', c.bootstrap.join(','), '--command-config', c.clientProperties];
-    const create = ['--create', '--topic', topic, '--partitions', '12', '--replication-factor', '3'];
-    await run(weir, ['kafka-topics', ...server, ...create], { env: this.env });
-    const load = [
-      '--topic',
-      topic,
-      '--num-records',
-      `${records}`,
-      '--record-size',
-      '1000',
-      '--throughput',
-      '-1',
-    ];
     const way = ['--bootstrap-server', c.bootstrap.join(','), '--command-config', c.clientProperties];
-    await run(weir, ['kafka-producer-perf-test', ...load, ...way], { env: this.env });
+    const create = ['--create', '--topic', topic, '--partitions', '12', '--replication-factor', '3'];
+    await run(weir, ['kafka-topics', ...way, ...create], { env: this.env });
+    const write = (records: number, perSecond: number) => [
+      'kafka-producer-perf-test',
+      ...way,
+      ...`--topic ${topic} --record-size 1000 --num-records ${records} --throughput ${perSecond}`.split(' '),
+    ];
+    await run(weir, write(60_000, -1), { env: this.env });
+    const read = ['kafka-console-consumer', ...way, '--topic', topic, '--group', 'clicks-readers'];
+    const traffic = new Traffic(
+      [write(100_000_000, 800), read].map((args) =>
+        spawn(weir, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] }),
+      ),
+    );
+    this.clients.push(traffic);
+    return traffic;
   }
+
+  private clients: Traffic[] = [];
 
   /** Ends the service and every broker of it. */
   async stop(): Promise<void> {
+    for (const t of this.clients) await t.end();
     await run(weir, ['down', '--dir', this.data], { env: this.env, timeout: 120_000 }).catch(() => undefined);
     this.process?.kill('SIGKILL');
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 500 });
+  }
+}
+
+/** A producer and a consumer that run beside the walk. */
+export class Traffic {
+  private said = '';
+  private ended: string[] = [];
+
+  constructor(private processes: ChildProcess[]) {
+    for (const p of processes) {
+      p.stderr?.on('data', (text) => {
+        this.said = (this.said + text).slice(-4000);
+      });
+      p.on('exit', (code, signal) => this.ended.push(`${p.spawnargs[1]}: ${signal ?? code}`));
+    }
+  }
+
+  /** What went wrong for the clients so far; empty when they get on. */
+  wrong(): string[] {
+    return [...this.ended, ...this.said.split('\n').filter((line) => /error|exception/i.test(line))];
+  }
+
+  async end(): Promise<void> {
+    for (const p of this.processes) {
+      if (p.exitCode !== null || p.signalCode !== null) continue;
+      const gone = new Promise((resolve) => p.once('exit', resolve));
+      p.kill('SIGKILL');
+      await gone;
+    }
   }
 }
 

@@ -23,6 +23,22 @@ async function picture(page: Page, what: string): Promise<void> {
   if (dir) await page.screenshot({ path: `${dir}/${what}.png`, animations: 'disabled' });
 }
 
+/** How many pixels of a graph are drawn in. */
+function inked(canvas: HTMLCanvasElement | SVGElement | HTMLElement): number {
+  const c = canvas as HTMLCanvasElement;
+  const pixels = c.getContext('2d')?.getImageData(0, 0, c.width, c.height).data ?? new Uint8ClampedArray();
+  let n = 0;
+  // Grid and axes are grey: what has a colour is a line.
+  for (let i = 0; i < pixels.length; i += 4) {
+    const [r = 0, g = 0, b = 0, a = 0] = pixels.subarray(i, i + 4);
+    if (a > 60 && Math.max(r, g, b) - Math.min(r, g, b) > 40) n++;
+  }
+  return n;
+}
+
+/** How long graphs gather before their picture is taken. */
+const lingered = Number(process.env.WEIR_SCREENSHOTS_LINGER_MS ?? 0);
+
 /** What pages must never say to the console: errors, and breaches of the content security policy. */
 function listen(page: Page): string[] {
   const said: string[] = [];
@@ -95,13 +111,14 @@ for (const [language, locale, t] of [
         await expect(page.locator('[data-live="true"]')).toBeVisible();
       });
 
-      await service.fill(name, 'clicks', 60_000);
+      const traffic = await service.traffic(name, 'clicks');
 
       await test.step('scale out with the slider, after a look at the plan', async () => {
         await expect(page.locator('[data-vital="data"]')).not.toContainText(/^\D*0 B/, slow);
         const slider = page.getByRole('slider', { name: t.brokers.scale });
         await slider.press('ArrowRight');
-        await page.getByRole('button', { name: t.brokers.scaleTo(4) }).click();
+        await slider.press('ArrowRight');
+        await page.getByRole('button', { name: t.brokers.scaleTo(5) }).click();
         const drawer = page.getByRole('dialog');
         await expect(drawer.getByText(t.plan.undo)).toBeVisible();
         await accessible(page, 'plan');
@@ -109,8 +126,8 @@ for (const [language, locale, t] of [
         await runPlan();
         await expect(page.locator('[data-operation]')).toBeVisible();
         await pictured('scaling');
-        await expect(page.locator('[data-broker="4"][data-state="running"]')).toBeVisible(slow);
         await expect(page.locator('[data-operation]')).toHaveCount(0, slow);
+        await expect(page.locator('[data-broker][data-state="running"]')).toHaveCount(5);
         await expect(healthy).toBeVisible(slow);
         await accessible(page, 'cluster');
       });
@@ -159,11 +176,25 @@ for (const [language, locale, t] of [
         await pictured('operation');
         await page.goBack();
         await tab('overview').click();
-        // What was measured is drawn; a service that has measured nothing yet says so.
-        await expect(
-          page.locator('[data-panel] canvas').or(page.getByText(t.panels.noData)).first(),
-        ).toBeVisible();
+      });
+
+      await test.step('graphs show what the clients do', async () => {
+        await expect(page.locator('[data-panel]')).toHaveCount(6);
+        for (const id of ['bytes-in', 'bytes-out', 'produce-p99', 'process-cpu', 'process-memory']) {
+          const panel = page.locator(`[data-panel="${id}"]`);
+          await expect(panel.locator('canvas')).toBeVisible(slow);
+          // The latest value of a broker, and a line that is drawn.
+          await expect(panel.locator('.weir-number').filter({ hasText: /[1-9]/ }).first()).toBeVisible(slow);
+          await expect.poll(() => panel.locator('canvas').evaluate(inked), slow).toBeGreaterThan(300);
+        }
+        await expect(page.locator('[data-panel="under-replicated"] canvas')).toBeVisible();
+        await expect(page.getByText(t.panels.noData)).toHaveCount(0);
+        await accessible(page, 'graphs');
+        if (process.env.WEIR_SCREENSHOTS) await page.waitForTimeout(lingered);
         await pictured('cluster');
+        await page.locator('[data-panel="bytes-in"]').scrollIntoViewIfNeeded();
+        await page.locator('#panels').evaluate((e) => e.scrollIntoView());
+        await pictured('graphs');
         await page.getByRole('link', { name: t.app.fleet }).first().click();
         await expect(page.locator(`[data-cluster="${name}"]`)).toBeVisible();
         await accessible(page, 'fleet');
@@ -174,8 +205,23 @@ for (const [language, locale, t] of [
         await pictured('settings');
       });
 
-      await test.step('delete, by typing its name', async () => {
+      await test.step('scale in', async () => {
         await page.getByRole('navigation').getByRole('link', { name }).click();
+        const slider = page.getByRole('slider', { name: t.brokers.scale });
+        await slider.press('ArrowLeft');
+        await slider.press('ArrowLeft');
+        await page.getByRole('button', { name: t.brokers.scaleTo(3) }).click();
+        await runPlan();
+        await expect(page.locator('[data-operation]')).toBeVisible();
+        await expect(page.locator('[data-operation]')).toHaveCount(0, slow);
+        await expect(page.locator('[data-broker]')).toHaveCount(3);
+        await expect(healthy).toBeVisible(slow);
+        // No send and no read has failed in all of this.
+        expect(traffic.wrong()).toEqual([]);
+        await traffic.end();
+      });
+
+      await test.step('delete, by typing its name', async () => {
         await tab('manage').click();
         await expect(page.getByTestId('delete')).toBeDisabled();
         await page.getByLabel(t.manage.deleteConfirm(name)).fill(name);

@@ -113,6 +113,19 @@ func (c *change) confirm(ctx context.Context, pl spec.Plan) error {
 	return c.ask(ctx, func(w io.Writer) { showPlan(w, pl) })
 }
 
+// goAhead says whether to do what show tells: with --plan that is only printed,
+// and without --yes a person is asked.
+func (c *change) goAhead(ctx context.Context, planned any, show func(io.Writer)) (bool, error) {
+	if c.planOnly {
+		return false, c.v.print(planned, show)
+	}
+	if c.yes {
+		return true, nil
+	}
+	err := c.ask(ctx, show)
+	return err == nil, err
+}
+
 // ask shows what would be done and asks.
 func (c *change) ask(ctx context.Context, show func(io.Writer)) error {
 	show(c.v.Stderr)

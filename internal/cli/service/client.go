@@ -83,6 +83,10 @@ func (c *client) post(ctx context.Context, path string, in, out any) error {
 	return c.call(ctx, http.MethodPost, path, in, out)
 }
 
+func (c *client) delete(ctx context.Context, path string) error {
+	return c.call(ctx, http.MethodDelete, path, nil, nil)
+}
+
 // call sends in and reads out, each unless nil.
 func (c *client) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader

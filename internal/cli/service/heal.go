@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
@@ -22,27 +23,17 @@ func (v *verbs) healLog() *cobra.Command {
 	var limit int
 	c := &cobra.Command{Use: "log", Short: "What was found, chosen and done, the newest first", Args: cobra.NoArgs}
 	history(c, &cluster, &limit)
-	v.shown(v.remote(c))
-	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		api, err := v.ready()
-		if err != nil {
-			return err
-		}
-		var out journalList
-		if err := api.get(cmd.Context(), "/journal"+historyQuery(cluster, limit), &out); err != nil {
-			return err
-		}
-		names := clusterNamesByID(cmd, api)
-		return v.print(out, func(w io.Writer) {
+	return reads(v, c, func([]string) string { return "/journal" + historyQuery(cluster, limit) }, func(ctx context.Context, api *client, out journalList) func(io.Writer) {
+		names := clusterNamesByID(ctx, api)
+		return func(w io.Writer) {
 			if len(out.Entries) == 0 {
 				fmt.Fprintln(w, "nothing had to be healed")
 			}
 			for _, e := range out.Entries {
 				showEntry(w, e, first(names[e.Cluster], e.Cluster))
 			}
-		})
-	}
-	return c
+		}
+	})
 }
 
 func showEntry(w io.Writer, e *spec.JournalEntry, cluster string) {

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/url"
@@ -34,32 +35,22 @@ func (v *verbs) opList() *cobra.Command {
 	var limit int
 	c := &cobra.Command{Use: "list", Short: "List operations, the newest first", Args: cobra.NoArgs}
 	history(c, &cluster, &limit)
-	v.shown(v.remote(c))
-	c.RunE = func(cmd *cobra.Command, _ []string) error {
-		api, err := v.ready()
-		if err != nil {
-			return err
-		}
-		var out operationList
-		if err := api.get(cmd.Context(), "/operations"+historyQuery(cluster, limit), &out); err != nil {
-			return err
-		}
-		names := clusterNamesByID(cmd, api)
-		return v.print(out, func(w io.Writer) {
+	return reads(v, c, func([]string) string { return "/operations" + historyQuery(cluster, limit) }, func(ctx context.Context, api *client, out operationList) func(io.Writer) {
+		names := clusterNamesByID(ctx, api)
+		return func(w io.Writer) {
 			row(w, "ID", "CLUSTER", "KIND", "BY", "STATE", "CREATED", "SUMMARY")
 			for _, op := range out.Operations {
 				row(w, op.ID, first(names[op.Cluster], op.Cluster), op.Kind, op.Actor, op.State, when(op.CreatedAt), op.Plan.Summary)
 			}
-		})
-	}
-	return c
+		}
+	})
 }
 
 // clusterNamesByID maps ids to names, as far as the clusters still exist.
-func clusterNamesByID(cmd *cobra.Command, api *client) map[string]string {
+func clusterNamesByID(ctx context.Context, api *client) map[string]string {
 	names := map[string]string{}
 	var all clusterList
-	if err := api.get(cmd.Context(), "/clusters", &all); err != nil {
+	if err := api.get(ctx, "/clusters", &all); err != nil {
 		return names
 	}
 	for _, c := range all.Clusters {
@@ -70,19 +61,9 @@ func clusterNamesByID(cmd *cobra.Command, api *client) map[string]string {
 
 func (v *verbs) opShow() *cobra.Command {
 	c := &cobra.Command{Use: "show ID", Short: "Show one operation with its steps and log", Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions}
-	v.shown(v.remote(c))
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		api, err := v.ready()
-		if err != nil {
-			return err
-		}
-		var op spec.Operation
-		if err := api.get(cmd.Context(), opPath(args[0]), &op); err != nil {
-			return err
-		}
-		return v.print(op, func(w io.Writer) { showOperation(w, &op) })
-	}
-	return c
+	return reads(v, c, func(args []string) string { return opPath(args[0]) }, func(_ context.Context, _ *client, op spec.Operation) func(io.Writer) {
+		return func(w io.Writer) { showOperation(w, &op) }
+	})
 }
 
 func opPath(id string) string { return "/operations/" + url.PathEscape(id) }

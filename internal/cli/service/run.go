@@ -88,9 +88,10 @@ func (v *verbs) serve(ctx context.Context, o runOptions) error {
 	if err := keepToken(ctx, dir, registry); err != nil {
 		return err
 	}
+	requests := restapi.NewRequests()
 	server := &http.Server{
 		Handler: restapi.New(restapi.Options{
-			Service: svc, People: registry, Metrics: ownMetrics(svc, v.Version, log, past.collectors()...), Pages: dashboard.Handler(), Log: log,
+			Service: svc, People: registry, Metrics: ownMetrics(svc, v.Version, log, append(past.collectors(), svc, requests)...), Requests: requests, Pages: dashboard.Handler(), Log: log,
 			Panels: past.panels(), Prometheus: past.prometheus(),
 			Version: v.Version, Dir: dir, Address: address, Hosts: o.hosts, Started: started,
 		}),

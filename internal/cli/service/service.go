@@ -1,6 +1,6 @@
 // Package service holds the verbs of the service that runs clusters: up, down,
 // status and logs for the service itself; cluster, op, heal and user for what it
-// does. Except for starting and stopping it, they talk to it by its HTTP API.
+// does; person and token for who may use it. Except for starting and stopping it, they talk to it by its HTTP API.
 //
 // It decides nothing: plans, checks and refusals are the service's.
 package service
@@ -39,7 +39,7 @@ func Commands(env Env) []*cobra.Command {
 	v := &verbs{Env: env}
 	all := []*cobra.Command{
 		v.upCommand(), v.downCommand(), v.statusCommand(), v.logsCommand(),
-		v.clusterCommand(), v.opCommand(), v.healCommand(), v.userCommand(),
+		v.clusterCommand(), v.opCommand(), v.healCommand(), v.userCommand(), v.personCommand(), v.tokenCommand(),
 	}
 	for _, c := range all {
 		c.GroupID = Group
@@ -73,6 +73,24 @@ func (v *verbs) remote(c *cobra.Command) *cobra.Command {
 func (v *verbs) shown(c *cobra.Command) *cobra.Command {
 	c.Flags().StringVarP(&v.output, "output", "o", formatTable, "`format` of the output: table, json or yaml")
 	_ = c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{formatTable, formatJSON, formatYAML}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// reads makes a verb that gets one thing from the service and prints it. What
+// else it needs from the service for people, show may ask for.
+func reads[T any](v *verbs, c *cobra.Command, path func(args []string) string, show func(context.Context, *client, T) func(io.Writer)) *cobra.Command {
+	v.shown(v.remote(c))
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		api, err := v.ready()
+		if err != nil {
+			return err
+		}
+		var out T
+		if err := api.get(cmd.Context(), path(args), &out); err != nil {
+			return err
+		}
+		return v.print(out, show(cmd.Context(), api, out))
+	}
 	return c
 }
 

@@ -38,13 +38,8 @@ func (v *verbs) userCreate() *cobra.Command {
 			return err
 		}
 		show := func(w io.Writer) { showRights(w, cluster, r) }
-		if ch.planOnly {
-			return v.print(r, show)
-		}
-		if !ch.yes {
-			if err := ch.ask(cmd.Context(), show); err != nil {
-				return err
-			}
+		if ahead, err := ch.goAhead(cmd.Context(), r, show); !ahead {
+			return err
 		}
 		var out controlplane.Credentials
 		if err := api.post(cmd.Context(), clusterPath(cluster, "/users"), r, &out); err != nil {

@@ -38,6 +38,8 @@ type installation struct {
 	java  string
 	agent string
 	weir  string // may be empty
+	// classes is the JVM's archive of them; may be empty.
+	classes string
 }
 
 // Name is the engine's name in a cluster.
@@ -97,7 +99,9 @@ func (e *Engine) Prepare(ctx context.Context, c *spec.Cluster, progress io.Write
 	if err != nil {
 		return nil, err
 	}
-	return &installation{dist: dist, java: java, agent: agent, weir: e.Weir}, nil
+	i := &installation{dist: dist, java: java, agent: agent, weir: e.Weir}
+	i.classes = i.ensureArchive(ctx, filepath.Join(cache, "classes"), c.EngineVersion, progress)
+	return i, ctx.Err()
 }
 
 func findJava() (string, error) {
@@ -166,9 +170,13 @@ func (i *installation) Files(c *spec.Cluster, b spec.Broker, m engine.Materials)
 func (i *installation) Command(c *spec.Cluster, b spec.Broker, m engine.Materials) (engine.Command, error) {
 	dir := m.Layout.Broker(b.ID)
 	heap := fmt.Sprintf("%dm", heapMiB(b.MemoryBytes))
+	args := tuning(b.MemoryBytes)
+	if i.classes != "" {
+		args = append(args, "-Xshare:auto", "-XX:SharedArchiveFile="+i.classes)
+	}
 	return engine.Command{
 		Path: i.java,
-		Args: append(tuning(b.MemoryBytes),
+		Args: append(args,
 			"-Xmx"+heap, "-Xms"+heap, "-Djava.awt.headless=true", "-XX:+ExitOnOutOfMemoryError",
 			"-Dkafka.logs.dir="+m.Layout.Logs(b.ID),
 			"-Dlog4j2.configurationFile="+filepath.Join(dir, "log4j2.properties"),
@@ -191,7 +199,7 @@ const smallMemory = 1 << 30
 // under load only.
 func tuning(memory int64) []string {
 	if memory <= smallMemory {
-		return []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"}
+		return []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
 	}
 	return []string{"-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"}
 }
