@@ -89,6 +89,9 @@ type Runner struct {
 	// Poll is how often a wait looks again, Timeout how long it goes on
 	// without getting nearer. Zero means one second and five minutes.
 	Poll, Timeout time.Duration
+	// MaxMoves is how many partitions of an operation move at once, so that one
+	// that is cancelled leaves the rest where they are. Zero means 200.
+	MaxMoves int
 }
 
 func (r *Runner) now() time.Time {

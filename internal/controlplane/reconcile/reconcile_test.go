@@ -59,12 +59,15 @@ func begin(t *testing.T, n int, make func(plan.Picture) spec.Plan) *clustermodel
 
 // run runs the operation until it is over or the fuse ends the service, whose
 // context ends with it.
-func run(t *testing.T, w *clustermodel.World) error {
+func run(t *testing.T, w *clustermodel.World) error { return runMoving(t, w, 0, func() {}) }
+
+// runMoving moves at most so many partitions at once; waits are told.
+func runMoving(t *testing.T, w *clustermodel.World, most int, waits func()) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	at := time.Unix(0, 0)
-	r := &Runner{Store: w, Files: mortal{w, cancel}, Processes: mortal{w, cancel}, Kafka: mortal{w, cancel}, Ports: mortal{w, cancel}, Timeout: 100 * time.Second,
-		Now: func() time.Time { return at }, Wait: func(ctx context.Context, d time.Duration) error { at = at.Add(d); return ctx.Err() }}
+	r := &Runner{Store: w, Files: mortal{w, cancel}, Processes: mortal{w, cancel}, Kafka: mortal{w, cancel}, Ports: mortal{w, cancel}, Timeout: 100 * time.Second, MaxMoves: most,
+		Now: func() time.Time { return at }, Wait: func(ctx context.Context, d time.Duration) error { waits(); at = at.Add(d); return ctx.Err() }}
 	return r.Run(ctx, "c1", "op-1")
 }
 
