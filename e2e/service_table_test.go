@@ -40,6 +40,7 @@ var scenes = []struct {
 	{"scale in", (*house).scaleIn, false},
 	{"the service is killed in every step of a scale-out", (*house).killService, true},
 	{"export, and start without the service", (*house).export, false},
+	{"delete", (*house).remove, false},
 }
 
 // full says whether to play all scenes, and to preload a gigabyte and more.
@@ -84,6 +85,12 @@ func (h *house) cannot(engine string) string {
 }
 
 func (h *house) play(engine string) {
+	if idle() {
+		h.scene("create", func() {
+			h.create(controlplane.CreateRequest{Engine: engine, Brokers: 3, MemoryBytes: 512 << 20, DiskBytes: 1 << 30})
+		})
+		h.change(controlplane.ChangeRequest{Kind: spec.OpDelete})
+	}
 	began := time.Now()
 	h.create(controlplane.CreateRequest{Engine: engine, Brokers: 3, MemoryBytes: 512 << 20, DiskBytes: 4 << 30,
 		Settings: map[string]string{"log.segment.bytes": "67108864", "replica.lag.time.max.ms": "10000"}})
@@ -93,7 +100,7 @@ func (h *house) play(engine string) {
 		h.t.Fatal(err)
 	}
 	bytes := int64(24 << 20)
-	if full() {
+	if full() && !idle() {
 		bytes = 1100 << 20
 	}
 	h.preload(cl, bytes)
@@ -103,18 +110,30 @@ func (h *house) play(engine string) {
 		if s.long && !full() {
 			continue
 		}
-		if !h.t.Run(s.name, func(t *testing.T) {
-			outer := h.t
-			h.t = t
-			defer func() { h.t = outer }()
-			s.play(h, l)
-		}) {
+		h.prepare(s.name)
+		if !h.scene(s.name, func() { s.play(h, l) }) && !idle() {
 			return
 		}
+		h.repair()
 	}
-	if !l.over.Load() { // the scene that ends it was left out
-		l.end(h.ctx, h.t, h.access())
-	}
+}
+
+// scene plays one of them as a test of its own.
+func (h *house) scene(name string, play func()) bool {
+	return h.t.Run(name, func(t *testing.T) {
+		outer := h.t
+		h.t = t
+		if idle() {
+			t.Setenv("WEIR_IDLE", "1")
+			defer h.soon()()
+		}
+		defer func() { h.t = outer }()
+		play()
+	})
+}
+
+// remove deletes the cluster: no process and no file of it is left.
+func (h *house) remove(*load) {
 	v := h.view()
 	h.change(controlplane.ChangeRequest{Kind: spec.OpDelete})
 	if v.Observation != nil {
