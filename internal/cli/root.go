@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weir-stream/weir/internal/cli/kafkaflag"
+	"github.com/weir-stream/weir/internal/cli/secure"
 	"github.com/weir-stream/weir/internal/cli/service"
 )
 
@@ -87,7 +89,9 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 		cmd.GroupID = "kafka"
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(versionCommand(env), installCommand(env), containerCommand(env, &code))
+	security := secure.Command(secure.Env{Stdout: env.Stdout, Stderr: env.Stderr, Now: time.Now})
+	security.GroupID = "own"
+	root.AddCommand(versionCommand(env), installCommand(env), containerCommand(env, &code), security)
 	root.AddCommand(service.Commands(service.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, IsTerminal: isTerminal, Version: version})...)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)

@@ -165,6 +165,8 @@ type Node struct {
 	// Hosts are names and addresses by which the node is reached, beyond
 	// localhost and the loopback addresses.
 	Hosts []string
+	// Dir is the folder of the file; empty: that of the authority.
+	Dir string
 }
 
 // Issued is a node's certificate on disk.
@@ -180,12 +182,25 @@ type Issued struct {
 // it ends within RenewBefore, when it lacks a host, or when it is of another
 // authority. The file holds the key and the certificate, replaced as one.
 func (a *Authority) Issue(node Node, now time.Time) (Issued, error) {
-	out := Issued{Keystore: filepath.Join(a.dir, node.Name+".pem"), Truststore: a.Path()}
+	return a.issued(node, now, true)
+}
+
+// Renew makes a new certificate and key of a node, whatever there is.
+func (a *Authority) Renew(node Node, now time.Time) (Issued, error) {
+	return a.issued(node, now, false)
+}
+
+func (a *Authority) issued(node Node, now time.Time, keep bool) (Issued, error) {
+	dir := node.Dir
+	if dir == "" {
+		dir = a.dir
+	}
+	out := Issued{Keystore: filepath.Join(dir, node.Name+".pem"), Truststore: a.Path()}
 	if filepath.Base(node.Name) != node.Name || node.Name == "" || node.Name == "." || node.Name == ".." {
 		return out, fmt.Errorf("certificate for %q: the name must be fit for a file", node.Name)
 	}
 	hosts := append([]string{"localhost", "127.0.0.1", "::1"}, node.Hosts...)
-	if cert, err := a.current(out.Keystore); err == nil && now.Before(cert.NotAfter.Add(-RenewBefore)) && covers(cert, hosts) {
+	if cert, err := a.current(out.Keystore); keep && err == nil && now.Before(cert.NotAfter.Add(-RenewBefore)) && covers(cert, hosts) {
 		out.NotAfter = cert.NotAfter
 		return out, nil
 	}
