@@ -5,7 +5,7 @@ GO ?= go
 export GOFLAGS ?= -buildvcs=false -trimpath
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build web cross up down logs broker broker-down broker-logs test race fuzz conform bench lint check clean
+.PHONY: help build web cross up down logs broker broker-down broker-logs test race sim sim-mutants fuzz conform bench lint check clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 13
@@ -46,6 +46,14 @@ test: ## unit tests under the race detector: no root, no JVM
 
 race: ## the same without -short, not cached: long random histories
 	$(GO) test -race -count=1 -timeout 60m ./...
+
+SEEDS ?= 20000
+sim: ## seeded histories under faults: SEEDS of one partition, SEEDS/40 of a quorum, SEEDS/10 power cuts of a log
+	WEIR_MODEL_SEEDS=$(SEEDS) WEIR_SIM_SEEDS=$$(( $(SEEDS) / 40 )) $(GO) test -count=1 -v -timeout 60m -run '^(TestModel|TestSimulation)$$' ./internal/partition ./internal/quorum | grep -v '^ *=== \|^    --- PASS'
+	$(GO) test -count=1 -timeout 60m -run '^TestCrash$$' ./internal/log -crashes $$(( $(SEEDS) / 10 ))
+
+sim-mutants: ## plants known faults, one at a time: the simulations must notice each
+	$(GO) test -tags mutants -count=1 -v -timeout 30m ./internal/testkit/mutants | grep -v '^=== '
 
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
 	@scripts/fuzz.sh

@@ -1,0 +1,70 @@
+// Package mutants checks the checkers: it plants known faults into the code that keeps records, one at a time, and sees
+// that the simulation or the crash test that should notice does. The faults are put over the source by go's -overlay, so
+// the product has no hook for them and the tree is not touched. Its test runs with `make sim-mutants` (build tag mutants).
+package mutants
+
+// A Mutant is one fault.
+type Mutant struct {
+	Name string
+	// File is below the module's root; Old is in it exactly once and becomes New.
+	File, Old, New string
+	// Check is the test that has to fail, in the package of File or in Package.
+	Check, Package string
+	// Seeds is how many histories the check may try; 0: its own number.
+	Seeds int
+}
+
+const (
+	modelCheck  = "^TestModel$"      // partition: one partition under faults, stepped by a seed
+	quorumCheck = "^TestSimulation$" // quorum: voters on disks and a network that fail
+	crashCheck  = "^TestCrash$"      // log: power cuts at any call
+)
+
+// All are the mutants, by the room in which they are.
+var All = []Mutant{
+	{Name: "the high watermark counts the committed ISR only", File: "internal/partition/leader.go", Check: modelCheck,
+		Old: "f.LogEndOffset < hw && (f.inMaximalISR ||", New: "f.LogEndOffset < hw && (f.InSync(l.role) ||"},
+	{Name: "the high watermark is the leader's end", File: "internal/partition/leader.go", Check: modelCheck,
+		Old: "			hw = f.LogEndOffset\n", New: "			hw = localEnd\n"},
+	{Name: "the high watermark is off by one", File: "internal/partition/leader.go", Check: modelCheck,
+		Old: "			hw = f.LogEndOffset\n", New: "			hw = f.LogEndOffset + 1\n"},
+	{Name: "the high watermark goes back", File: "internal/partition/leader.go", Check: modelCheck,
+		Old: "return max(current, hw)", New: "return hw"},
+	{Name: "committed below min.insync.replicas", File: "internal/partition/leader.go", Check: modelCheck,
+		Old: "l.role.CheckInSync(minInSync) != nil || !slices", New: "!slices"},
+	{Name: "a replica joins the ISR below the high watermark", File: "internal/partition/isr.go", Check: modelCheck,
+		Old: "f.LogEndOffset < highWatermark || f.LogEndOffset < l.epochStart", New: "f.LogEndOffset < 0"},
+	{Name: "an answer to a proposal that may have been taken ends it", File: "internal/partition/isr.go", Check: modelCheck, Seeds: 3000,
+		Old: "		return OutcomeStale\n	default:", New: "		l.proposal = nil\n		l.remember()\n		return OutcomeRefused\n	default:"},
+	{Name: "a follower does not cut its log where the leader's ended", File: "internal/partition/truncation.go", Check: modelCheck,
+		Old: "return min(own, end.EndOffset, logEndOffset)", New: "return min(own, logEndOffset)"},
+	{Name: "logs of different epochs are taken for the same", File: "internal/partition/truncation.go", Check: modelCheck,
+		Old: "if epoch < lastFetchedEpoch || end < offset {", New: "if end < offset {"},
+	{Name: "logs that parted within an epoch are taken for the same", File: "internal/partition/truncation.go", Check: modelCheck,
+		Old: "if epoch < lastFetchedEpoch || end < offset {", New: "if epoch < lastFetchedEpoch {"},
+
+	{Name: "a vote is lost in a restart", File: "internal/quorum/raftlog.go", Check: "^TestHardStateOutlivesPower$",
+		Old: "	return &pb.HardState{Term: &term, Vote: &vote, Commit: &commit}, nil", New: "	vote = 0\n	return &pb.HardState{Term: &term, Vote: &vote, Commit: &commit}, nil"},
+	{Name: "a promise goes out before it is on the disk", File: "internal/quorum/raftlog.go", Check: quorumCheck,
+		Old: "	return l.f.Sync()\n", New: "	return nil\n"},
+	{Name: "a vote need not be on the disk", File: "internal/quorum/workers.go", Check: quorumCheck,
+		Old: "mustSync = mustSync || m.GetTerm() != q.raft.hs.GetTerm() || m.GetVote() != q.raft.hs.GetVote()", New: "_ = mustSync"},
+	{Name: "the metadata log is not synced", File: "internal/quorum/metalog.go", Check: quorumCheck,
+		Old: "	if err := l.f.Sync(); err != nil {", New: "	if err := error(nil); err != nil {"},
+
+	{Name: "the data of a segment is not synced", File: "internal/log/flush.go", Check: crashCheck,
+		Old: "	if err := o.Sync(); err != nil {", New: "	if err := error(nil); err != nil {"},
+	{Name: "the folder of a partition is not synced", File: "internal/log/flush.go", Check: crashCheck,
+		Old: "if err := l.env.fs.SyncDir(l.dirPath()); err != nil {", New: "if err := error(nil); err != nil {"},
+	{Name: "the entry of a new partition is not synced", File: "internal/log/flush.go", Check: crashCheck,
+		Old: "	if err := d.env.fs.SyncDir(d.path); err != nil {", New: "	if err := error(nil); err != nil {"},
+
+	{Name: "a replica that died unclean stays eligible to lead", File: "internal/controller/election.go", Check: "^TestEligibleLeaders$|^TestLeadersAfterKill$|^TestRegistrationIsChecked$",
+		Old: "!slices.Contains(c.isr, id) && !slices.Contains(c.unclean, id) && slices.Contains(c.replicas, id)", New: "!slices.Contains(c.isr, id) && slices.Contains(c.replicas, id)"},
+	{Name: "any live replica may lead", File: "internal/controller/election.go", Check: "^TestEligibleLeaders$|^TestUncleanElection$|^TestLeadersAfterKill$",
+		Old: "	if c.election == electUnclean {\n		for", New: "	{\n		for"},
+	{Name: "a reassignment ends below min.insync.replicas", File: "internal/controller/election.go", Check: "^TestReassignmentWaitsForMinInSync$",
+		Old: " || len(isr) < min(c.minISR, len(replicas)) {", New: " {"},
+	{Name: "a shrunk ISR keeps its replicas from leading for ever", File: "internal/controller/election.go", Check: "^TestEligibleLeaders$",
+		Old: "	if len(c.isr) >= c.minISR {\n", New: "	if len(c.isr) > 0 {\n"},
+}
