@@ -49,11 +49,11 @@ race: ## the same without -short, not cached: long random histories
 
 SEEDS ?= 20000
 sim: ## seeded histories under faults: SEEDS of one partition, SEEDS/40 of a quorum, SEEDS/10 power cuts of a log
-	WEIR_MODEL_SEEDS=$(SEEDS) WEIR_SIM_SEEDS=$$(( $(SEEDS) / 40 )) $(GO) test -count=1 -v -timeout 60m -run '^(TestModel|TestSimulation)$$' ./internal/partition ./internal/quorum | grep -v '^ *=== \|^    --- PASS'
+	set -o pipefail; WEIR_MODEL_SEEDS=$(SEEDS) WEIR_SIM_SEEDS=$$(( $(SEEDS) / 40 )) $(GO) test -count=1 -v -timeout 60m -run '^(TestModel|TestSimulation)$$' ./internal/partition ./internal/quorum | grep -v '^ *=== \|^    --- PASS'
 	$(GO) test -count=1 -timeout 60m -run '^TestCrash$$' ./internal/log -crashes $$(( $(SEEDS) / 10 ))
 
 sim-mutants: ## plants known faults, one at a time: the simulations must notice each
-	$(GO) test -tags mutants -count=1 -v -timeout 30m ./internal/testkit/mutants | grep -v '^=== '
+	set -o pipefail; $(GO) test -tags mutants -count=1 -v -timeout 30m ./internal/testkit/mutants | grep -v '^=== '
 
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
 	@scripts/fuzz.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh STAGE...   stages: test web oracle lint conform e2e bench all
+# check.sh STAGE...   stages: test sim web oracle lint conform e2e bench all
 # Runs them in turn, goes on after a failure, and ends with the sum of what the
 # test runners counted. What cannot run here is listed as SKIPPED; under CI=true
 # that fails.
@@ -23,6 +23,13 @@ sum() {
 stage_test() {
   say "unit tests, race detector on"
   sum test "$GO" test -race -short -json -timeout 12m "${apart[@]}" ./...
+}
+
+# The seeded simulations with more histories than the unit tests have; make sim runs many more.
+stage_sim() {
+  say "simulations"
+  WEIR_MODEL_SEEDS=4000 WEIR_SIM_SEEDS=100 sum sim "$GO" test -count=1 -json -timeout 10m \
+    -run '^(TestModel|TestSimulation)$' ./internal/partition ./internal/quorum
 }
 
 stage_lint() {
@@ -72,14 +79,14 @@ stage_bench() {
 [ $# -gt 0 ] || set -- all
 if [ "$*" = all ]; then
   apart=(-skip "$beside")
-  set -- need test lint web oracle e2e conform bench
+  set -- need test lint sim web oracle e2e conform bench
 fi
 "$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
 ran=0
 for stage in "$@"; do
   case $stage in
     need) scripts/need.sh ;;
-    test | web | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
+    test | sim | web | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
     lint) stage_lint ;;
     *) sed -n '2,5p' "$0" >&2; exit 2 ;;
   esac
