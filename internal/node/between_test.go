@@ -345,7 +345,7 @@ func TestEnvelopeIsChecked(t *testing.T) {
 		m.own = append(m.own, "ssl.keystore.location="+ca.Issue(t, name).Keystore(t, t.TempDir(), "k.pem"))
 		cfg := m.settings()
 		m.own = m.own[:len(m.own)-1]
-		d, err := channel.NewDialer(cfg, cfg.Node().Dialed()[0])
+		d, err := channel.NewDialer(cfg, cfg.Node().Dialed()[0], nil)
 		if err != nil {
 			t.Fatal(err)
 		}

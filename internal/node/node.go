@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,23 @@ type Options struct {
 	Version string
 	// FS holds the log directories; nil: the operating system's files.
 	FS vfs.FS
+	// Net is how the node is reached and reaches others; nil: TCP. Metrics listeners are always TCP.
+	Net Network
+}
+
+// Network makes listeners and connections; addresses are host:port. A simulation brings its own.
+type Network interface {
+	Listen(address string) (net.Listener, error)
+	Dial(ctx context.Context, address string) (net.Conn, error)
+}
+
+// tcp is the operating system's network.
+type tcp struct{}
+
+func (tcp) Listen(address string) (net.Listener, error) { return net.Listen("tcp", address) }
+
+func (tcp) Dial(ctx context.Context, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
 }
 
 func (o *Options) fillDefaults() {
@@ -57,6 +75,9 @@ func (o *Options) fillDefaults() {
 	}
 	if o.FS == nil {
 		o.FS = vfs.OS()
+	}
+	if o.Net == nil {
+		o.Net = tcp{}
 	}
 }
 

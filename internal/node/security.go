@@ -24,12 +24,13 @@ type security struct {
 
 // openSecurity reads what the listeners need. Nothing is written before it has worked.
 func (n *Node) openSecurity(cfg *config.Set) (err error) {
-	n.channels, err = channel.New(cfg, n.scramUser, n.room("security"))
+	n.channels, err = channel.New(cfg, n.scramUser, n.opts.Net.Dial, n.room("security"))
 	return err
 }
 
 // secured adds to a client of other nodes what their listener asks for: TLS and a login.
 func (n *Node) secured(listener string, cfg peer.Config) peer.Config {
+	cfg.Dial = n.opts.Net.Dial
 	d := n.channels.Dialer(listener)
 	if d == nil {
 		return cfg

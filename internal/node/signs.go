@@ -98,7 +98,7 @@ func (n *Node) dialed(b *image.Broker) *peer.Client {
 	if len(b.Endpoints) > 0 {
 		address = uplink.AddressOf(b.Endpoints[0].Host, b.Endpoints[0].Port)
 	}
-	return peer.New(peer.Config{Address: address, ClientID: fmt.Sprint(n.id), Group: n.metaGroup, Log: n.room("peer")})
+	return peer.New(peer.Config{Address: address, ClientID: fmt.Sprint(n.id), Dial: n.opts.Net.Dial, Group: n.metaGroup, Log: n.room("peer")})
 }
 
 // succession is how long the end of a leader counts as a sign for who comes after it.

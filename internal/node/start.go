@@ -29,11 +29,11 @@ import (
 // not usable.
 func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	cfg := opts.Config
-	if err := probePorts(cfg.Node().Listeners); err != nil {
-		return nil, err
-	}
 	n = &Node{id: cfg.Node().ID, opts: opts, failed: make(chan error, 1)}
 	n.opts.fillDefaults()
+	if err := probePorts(n.opts.Net, cfg.Node().Listeners); err != nil {
+		return nil, err
+	}
 	n.logger = n.opts.Logs.Logger("node")
 	n.config.Store(cfg)
 	n.image.Store(image.Empty())
@@ -93,12 +93,12 @@ func (n *Node) newGroup(name string) *lifecycle.Group {
 }
 
 // probePorts finds a port that is taken before anything is written.
-func probePorts(ls []config.Listener) error {
+func probePorts(network Network, ls []config.Listener) error {
 	for _, l := range ls {
 		if l.Port == 0 {
 			continue
 		}
-		ln, err := net.Listen("tcp", l.Address())
+		ln, err := network.Listen(l.Address())
 		if err != nil {
 			return fmt.Errorf("listeners=%s: the address cannot be used: %w", l, err)
 		}
@@ -181,7 +181,7 @@ func (n *Node) deps() handler.Deps {
 // newServer binds listeners without accepting yet.
 func (n *Node) newServer(ls []config.Listener, quotas server.Quotas, routes []wire.Route) (*server.Server, error) {
 	cfg := n.config.Load()
-	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: n.observer, Quotas: quotas}
+	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: n.observer, Quotas: quotas, Listen: n.opts.Net.Listen}
 	for _, l := range ls {
 		sc.Listeners = append(sc.Listeners, server.Listener{
 			Name: l.Name, SecurityProtocol: l.Protocol, Address: l.Address(), Routes: routes,

@@ -25,6 +25,8 @@ type Config struct {
 	// Quotas, if not nil, is asked about every answer.
 	Quotas Quotas
 	Logger *slog.Logger // nil: slog's default
+	// Listen binds host:port; nil: TCP. Connections that are not TCP are served through net.Conn alone.
+	Listen func(address string) (net.Listener, error)
 	// OnPanic hears of a panic in a handler, after it was logged and its connection closed. Without it the
 	// panic ends the process.
 	OnPanic func(error)

@@ -20,6 +20,7 @@ type Server struct {
 	log      *slog.Logger
 	observer Observer
 	quotas   Quotas
+	listen   func(address string) (net.Listener, error)
 	limits   atomic.Pointer[Limits]
 	group    *lifecycle.Group
 	budget   budget
@@ -65,6 +66,7 @@ func New(cfg Config) (*Server, error) {
 		log:      cfg.Logger,
 		observer: cfg.Observer,
 		quotas:   cfg.Quotas,
+		listen:   cfg.Listen,
 		reads:    make(chan struct{}, fileReads),
 		logins:   make(chan struct{}, largeLogins),
 		stall:    stallTime,
@@ -73,6 +75,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if s.log == nil {
 		s.log = slog.Default()
+	}
+	if s.listen == nil {
+		s.listen = func(address string) (net.Listener, error) { return net.Listen("tcp", address) }
 	}
 	s.group = lifecycle.New("server", s.log)
 	if cfg.OnPanic != nil {
@@ -134,7 +139,7 @@ func (s *Server) Listen() error {
 		if l.ln != nil {
 			continue
 		}
-		ln, err := net.Listen("tcp", l.Address)
+		ln, err := s.listen(l.Address)
 		if err != nil {
 			s.closeListeners()
 			return fmt.Errorf("listener %s: %w", l.Name, err)

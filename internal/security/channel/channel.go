@@ -51,8 +51,9 @@ type listener struct {
 	keys     *sasl.KeySet
 }
 
-// New reads what the listeners of the settings need: stores, JAAS lines, key sets.
-func New(cfg *config.Set, users Users, logger *slog.Logger) (*Listeners, error) {
+// New reads what the listeners of the settings need: stores, JAAS lines, key sets. dial makes the connections to other
+// nodes; nil: TCP.
+func New(cfg *config.Set, users Users, dial Dial, logger *slog.Logger) (*Listeners, error) {
 	ls := &Listeners{users: users, logger: logger, byName: map[string]*listener{}, between: map[string]*Dialer{}, change: lifecycle.NewIOLock(), now: time.Now}
 	var errs []error
 	for _, cl := range cfg.Node().Listeners {
@@ -64,7 +65,7 @@ func New(cfg *config.Set, users Users, logger *slog.Logger) (*Listeners, error) 
 		ls.byName[cl.Name] = l
 	}
 	for _, l := range cfg.Node().Dialed() {
-		d, err := NewDialer(cfg, l)
+		d, err := NewDialer(cfg, l, dial)
 		if err != nil && (cfg.Node().Alone || cfg.Node().Legacy) { // it may never have to: a file for one node need not say how
 			d, err = &Dialer{listener: l, unusable: err}, nil
 		}

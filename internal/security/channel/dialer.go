@@ -23,14 +23,25 @@ type Dialer struct {
 	listener config.Listener
 	tls      *tlsconf.Outgoing           // nil: none
 	login    atomic.Pointer[sasl.Client] // nil: none
-	dial     net.Dialer
+	dial     Dial
 	// unusable is why the settings do not do; nothing else is there then.
 	unusable error
 }
 
-// NewDialer makes the Dialer of the inter-broker listener or, for a controller's listener, of that one.
-func NewDialer(cfg *config.Set, listener config.Listener) (*Dialer, error) {
-	d := &Dialer{listener: listener}
+// Dial makes a bare connection to host:port.
+type Dial func(ctx context.Context, address string) (net.Conn, error)
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
+// NewDialer makes the Dialer of the inter-broker listener or, for a controller's listener, of that one. dial is what its
+// connections are made by; nil: TCP.
+func NewDialer(cfg *config.Set, listener config.Listener, dial Dial) (*Dialer, error) {
+	if dial == nil {
+		dial = dialTCP
+	}
+	d := &Dialer{listener: listener, dial: dial}
 	var err error
 	if usesTLS(listener.Protocol) {
 		if d.tls, err = tlsconf.NewOutgoing(tlsSettings(cfg.ForListener(listener.Name), listener.Protocol)); err != nil {
@@ -89,7 +100,7 @@ func (d *Dialer) Dial(ctx context.Context, address string) (net.Conn, error) {
 	if d.unusable != nil {
 		return nil, fmt.Errorf("%w with listener %s: %w", tlsconf.ErrHandshake, d.listener.Name, d.unusable)
 	}
-	nc, err := d.dial.DialContext(ctx, "tcp", address)
+	nc, err := d.dial(ctx, address)
 	if err != nil || d.tls == nil {
 		return nc, err
 	}
