@@ -126,7 +126,7 @@ func (l *load) read(ctx context.Context, t *testing.T, access admin.Access) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	seen := map[uint64]bool{}
+	seen := map[uint64]*kgo.Record{}
 	twice := 0
 	for len(l.have) > 0 {
 		fetches := cl.PollFetches(ctx)
@@ -136,10 +136,12 @@ func (l *load) read(ctx context.Context, t *testing.T, access admin.Access) {
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			n := binary.BigEndian.Uint64(r.Value)
-			if seen[n] {
-				twice++
+			if first := seen[n]; first != nil {
+				if twice++; twice <= 20 {
+					t.Logf("record %d is there twice: %s and %s", n, where(first), where(r))
+				}
 			}
-			seen[n] = true
+			seen[n] = r
 			delete(l.have, n)
 		})
 	}
@@ -159,4 +161,9 @@ func (h *house) progress(l *load) {
 		}
 		return nil
 	})
+}
+
+// where is a record's place and who says to have written it.
+func where(r *kgo.Record) string {
+	return fmt.Sprintf("partition %d offset %d at %s by producer %d epoch %d", r.Partition, r.Offset, r.Timestamp.Format("15:04:05.000"), r.ProducerID, r.ProducerEpoch)
 }

@@ -70,6 +70,46 @@ func TestProducersSurviveStops(t *testing.T) {
 	}
 }
 
+// TestProducersAreRememberedWhole: after a stop, in order or not, all five batches that a producer may have had on its way
+// are known to be repeated, though a snapshot has only the last one; those before them are not.
+func TestProducersAreRememberedWhole(t *testing.T) {
+	for _, segment := range []int32{300, 1 << 20} {
+		for _, clean := range []bool{true, false} {
+			x := newManaged(t, vfs.NewMem(), "/a")
+			x.cfg.SegmentBytes = segment
+			l := x.log("t", 0)
+			for i := range int32(20) {
+				_, err := l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), int64(i%3), 0, i/3, 1), 0, AppendOptions{})
+				must.NoError(t, err)
+			}
+			// Another epoch of the same producer begins anew.
+			_, err := l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 0, 1, 0, 1), 0, AppendOptions{})
+			must.NoError(t, err)
+			if clean {
+				must.NoError(t, x.m.Close(1))
+			} else {
+				must.NoError(t, x.m.Abandon())
+			}
+			x.open()
+			l = x.log("t", 0)
+			for seq := range int32(7) {
+				dup, err := l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 1, 0, seq, 1), 0, AppendOptions{})
+				if seq < 2 {
+					must.ErrorIs(t, err, wire.OutOfOrderSequenceNumber)
+					continue
+				}
+				must.NoError(t, err, segment, clean, seq)
+				must.True(t, dup.Duplicate && dup.BaseOffset == int64(1+3*seq), clean, seq, dup)
+			}
+			dup, err := l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 0, 1, 0, 1), 0, AppendOptions{})
+			must.True(t, err == nil && dup.Duplicate && dup.BaseOffset == 20, dup)
+			_, err = l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 0, 0, 6, 1), 0, AppendOptions{})
+			must.ErrorIs(t, err, wire.InvalidProducerEpoch)
+			must.NoError(t, x.m.Close(1))
+		}
+	}
+}
+
 func TestProducerExpiry(t *testing.T) {
 	clock := newClock()
 	l := openTest(t, vfs.NewMem(), DefaultConfig(), clock)

@@ -26,6 +26,9 @@ func (l *Log) loadProducers() error {
 // batches after it. Aborted transactions that are missing in a transaction index are added to it.
 func (l *Log) rebuildProducers(start, end int64) error {
 	s, from := l.latestSnapshot(start, end)
+	if err := l.rememberBatches(s, from, end); err != nil {
+		return err
+	}
 	r := replay{log: l, state: s, from: from, end: end, txns: txnTracker{ongoing: s.openTxns()}}
 	if err := r.run(); err != nil {
 		return err
@@ -59,6 +62,75 @@ func (l *Log) latestSnapshot(start, end int64) (*producerState, int64) {
 		l.snapshots = slices.Delete(l.snapshots, i, i+1)
 	}
 	return &producerState{}, start
+}
+
+// memoryBytes is how much of the end of a log is looked through for what producers may have on their way: each has five
+// batches there at most.
+const memoryBytes = 8 << 20
+
+// rememberBatches adds to a snapshot, which has only the last batch of each producer, those before it that the end of the
+// log has. Without them a producer that repeats several batches, because the broker stopped before it answered, would be told
+// that it lost records, and write them again under another epoch.
+func (l *Log) rememberBatches(s *producerState, at, end int64) error {
+	if len(s.entries) == 0 {
+		return nil
+	}
+	recent := producerState{}
+	segs := l.segments()
+	last := segmentAt(segs, max(end-1, 0))
+	first, budget := last, int64(memoryBytes)
+	for budget -= segs[last].size.Load(); budget > 0 && first > 0; first-- {
+		budget -= segs[first-1].size.Load()
+	}
+	for i := first; i <= last && segs[i].base < at; i++ {
+		from := int64(0)
+		if i == first {
+			from = max(-budget, 0)
+		}
+		if err := l.rememberSegment(&recent, segs[i], from, at); err != nil {
+			return err
+		}
+	}
+	for i := range s.entries {
+		e := &s.entries[i]
+		if r := recent.get(e.id); r != nil && r.epoch == e.epoch && r.lastOffset() == e.lastOffset() && r.lastSeq() == e.lastSeq() {
+			e.batches, e.count = r.batches, r.count
+		}
+	}
+	return nil
+}
+
+// rememberSegment takes in the batches of a segment from about a position up to an offset.
+func (l *Log) rememberSegment(recent *producerState, seg *segment, position, at int64) error {
+	o, err := l.env.files.acquire(seg)
+	if err != nil {
+		return err
+	}
+	defer o.release()
+	if position > 0 {
+		v, err := seg.offsetView()
+		if err != nil {
+			return err
+		}
+		position = v.floorPosition(position)
+	}
+	w := newHeaderWalk(o, position, seg.size.Load())
+	defer w.close()
+	for {
+		h, _, ok, err := w.next()
+		var corrupt *corruptError
+		if errors.As(err, &corrupt) {
+			return nil // less is remembered; who reads it hears of it
+		}
+		if err != nil || !ok || h.BaseOffset() >= at {
+			return err
+		}
+		if h.HasProducerID() && !h.IsControl() {
+			if _, _, err := recent.apply(h, OriginReplication); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // replay takes the batches of [from, end) into a producers' state, by their headers, and by their records where they
