@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weir-stream/weir/internal/cli/doctor"
 	"github.com/weir-stream/weir/internal/cli/kafkaflag"
 	"github.com/weir-stream/weir/internal/cli/secure"
 	"github.com/weir-stream/weir/internal/cli/service"
@@ -91,7 +92,9 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 	}
 	security := secure.Command(secure.Env{Stdout: env.Stdout, Stderr: env.Stderr, Now: time.Now})
 	security.GroupID = "own"
-	root.AddCommand(versionCommand(env), installCommand(env), containerCommand(env, &code), security)
+	doctorCommand := doctor.Command(doctor.Env{Stdout: env.Stdout, Stderr: env.Stderr, Now: time.Now}, &code)
+	doctorCommand.GroupID = "own"
+	root.AddCommand(versionCommand(env), installCommand(env), containerCommand(env, &code), security, doctorCommand)
 	root.AddCommand(service.Commands(service.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, IsTerminal: isTerminal, Version: version})...)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)

@@ -181,13 +181,10 @@ func TestSecurityInitSeveral(t *testing.T) {
 	walkSecured(t, dir, fmt.Sprintf("localhost:%d", port))
 }
 
-// TestSecurityInitAgainstKafka starts Apache Kafka on what was made.
-func TestSecurityInitAgainstKafka(t *testing.T) {
-	dist := kafkaDist(t)
-	dir := filepath.Join(t.TempDir(), "secured")
-	port := portsFor(t, 0, 1, 2)
-	mustWeir(t, "", "security", "init", dir, "--port", fmt.Sprint(port))
-	node := exec.Command(filepath.Join(dist, "bin/kafka-server-start.sh"), filepath.Join(dir, "server.properties"))
+// runKafkaFile runs Apache Kafka with the settings of a file, on storage that is formatted, until the test ends.
+func runKafkaFile(t testing.TB, file string) {
+	t.Helper()
+	node := exec.Command(filepath.Join(kafkaDist(t), "bin/kafka-server-start.sh"), file)
 	node.Env = append(os.Environ(), "KAFKA_HEAP_OPTS=-Xmx400M", "LOG_DIR="+t.TempDir(), "KAFKA_GC_OPTS=", "KAFKA_JMX_OPTS=")
 	var out bytes.Buffer
 	node.Stdout = &out
@@ -201,6 +198,15 @@ func TestSecurityInitAgainstKafka(t *testing.T) {
 			t.Logf("Apache Kafka said:\n%s", out.String())
 		}
 	})
+}
+
+// TestSecurityInitAgainstKafka starts Apache Kafka on what was made.
+func TestSecurityInitAgainstKafka(t *testing.T) {
+	kafkaDist(t)
+	dir := filepath.Join(t.TempDir(), "secured")
+	port := portsFor(t, 0, 1, 2)
+	mustWeir(t, "", "security", "init", dir, "--port", fmt.Sprint(port))
+	runKafkaFile(t, filepath.Join(dir, "server.properties"))
 	awaitCluster(t, filepath.Join(dir, "client.properties"), 1)
 	walkSecured(t, dir, fmt.Sprintf("localhost:%d", port))
 }

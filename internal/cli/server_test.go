@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weir-stream/weir/internal/cli/machine"
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/telemetry"
 )
@@ -216,13 +217,13 @@ func TestCgroupLimit(t *testing.T) {
 }
 
 func TestVolatileDirectories(t *testing.T) {
-	if got := volatile("/tmp/kafka-logs"); got != "is under /tmp" {
+	if got := machine.Volatile("/tmp/kafka-logs"); got != "is under /tmp" {
 		t.Errorf("/tmp: %q", got)
 	}
-	if got := volatile("/var/lib/kafka"); got != "" && !inMemory("/var/lib") {
+	if got := machine.Volatile("/var/lib/kafka"); got != "" && !machine.InMemory("/var/lib") {
 		t.Errorf("/var/lib/kafka: %q", got)
 	}
-	if _, err := os.Stat("/dev/shm"); err == nil && inMemory("/dev/shm") && volatile("/dev/shm/x/y") == "" {
+	if _, err := os.Stat("/dev/shm"); err == nil && machine.InMemory("/dev/shm") && machine.Volatile("/dev/shm/x/y") == "" {
 		t.Error("/dev/shm is not found to be in memory")
 	}
 }

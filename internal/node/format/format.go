@@ -21,6 +21,9 @@ import (
 // bootstrapName is the snapshot that a new metadata log begins with, as Apache Kafka 4.4 writes it.
 var bootstrapName = quorum.SnapshotID{}.FileName()
 
+// oldBootstrapName is what it is called before, with a static quorum.
+const oldBootstrapName = "bootstrap.checkpoint"
+
 // Request is what `kafka-storage format` was asked for.
 type Request struct {
 	Node      *config.Node
@@ -222,8 +225,12 @@ func (r *Request) writeBootstrap(fsys vfs.FS, ids map[string][16]byte, levels ma
 	if head.KRaftVersion > 0 && !r.NoInitialControllers {
 		head.Voters = r.voters(ids[r.Node.MetadataDir])
 	}
-	path := filepath.Join(folder, bootstrapName)
-	return quorum.WriteSnapshot(fsys, path, head, slices.Values(records))
+	if err := quorum.WriteSnapshot(fsys, filepath.Join(folder, bootstrapName), head, slices.Values(records)); err != nil || r.dynamic() {
+		return err
+	}
+	// Where the voters are a list in the settings, Apache Kafka before 4.4 looks for the same under this name, and would
+	// begin without features and users.
+	return quorum.WriteSnapshot(fsys, filepath.Join(r.Node.MetadataDir, oldBootstrapName), head, slices.Values(records))
 }
 
 // voters are the first voters of a dynamic quorum.

@@ -141,7 +141,7 @@ func complete(fsys vfs.FS, n *config.Node, s *State, now time.Time, logger *slog
 func readBootstrap(fsys vfs.FS, n *config.Node) ([]mr.Versioned, string, error) {
 	for _, path := range []string{
 		filepath.Join(n.MetadataDir, quorum.LogDirName, bootstrapName),
-		filepath.Join(n.MetadataDir, "bootstrap.checkpoint"),
+		filepath.Join(n.MetadataDir, oldBootstrapName),
 	} {
 		snap, err := quorum.ReadSnapshot(fsys, path)
 		if vfs.IsNotExist(err) {

@@ -94,6 +94,19 @@ func (s *Server) Config() *tls.Config { return s.config }
 // NotAfter is when the certificate ends.
 func (s *Server) NotAfter() time.Time { return s.current.Load().leaf.NotAfter }
 
+// Chain is the certificate of the moment and, after it, those that come with it.
+func (s *Server) Chain() ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for _, der := range s.current.Load().config.Certificates[0].Certificate {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
 // Check reads the stores of next and tells whether Change would take them; it changes nothing.
 func (h *holder) Check(next Settings) error {
 	_, err := h.replacement(next)
