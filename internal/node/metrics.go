@@ -79,6 +79,7 @@ func (n *Node) register() {
 	n.registerGroups(r)
 	n.registerProcess(r)
 	r.Source(n.emitQuotas)
+	r.Source(n.emitAcceptRates)
 	r.Source(n.emitReplicas)
 	r.Partitions(n.replicaCount, n.eachPartition)
 	r.Cluster(telemetry.ClusterSource{

@@ -9,6 +9,7 @@ import (
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/quota"
+	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/telemetry"
 )
 
@@ -107,4 +108,22 @@ func (n *Node) emitQuotas(emit telemetry.Emit) {
 			emit(telemetry.QuotaMutationTokens, l, r.Tokens)
 		}
 	})
+}
+
+// emitAcceptRates serves how fast connections come.
+func (n *Node) emitAcceptRates(emit telemetry.Emit) {
+	for _, s := range []*server.Server{n.server, n.controllerServer} {
+		for _, r := range s.AcceptRates() {
+			if r.Listener == "" {
+				if s == n.server {
+					emit(telemetry.BrokerAcceptRate, nil, r.PerSecond)
+				}
+				continue
+			}
+			l := telemetry.Labels{"listener", r.Listener}
+			emit(telemetry.AcceptRate, l, r.PerSecond)
+			emit(telemetry.ConnectionsWaited, l, r.Waited)
+			emit(telemetry.ConnectionsKept, l, r.Kept)
+		}
+	}
 }

@@ -200,3 +200,87 @@ func TestQuotasInACluster(t *testing.T) {
 		return err == nil && len(got.Entries) == 1 && got.Entries[0].Values[0].Value == 0.01
 	})
 }
+
+// set changes dynamic settings of the one broker; "" takes a setting away. It holds when the answer is there.
+func set(t *testing.T, c *kwire.Conn, name, value string) {
+	t.Helper()
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	r := kmsg.NewIncrementalAlterConfigsRequestResource()
+	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeBroker, "1"
+	e := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	e.Name, e.Value = name, &value
+	if value == "" {
+		e.Op, e.Value = kmsg.IncrementalAlterConfigOpDelete, nil
+	}
+	r.Configs = append(r.Configs, e)
+	req.Resources = append(req.Resources, r)
+	if out := ask[*kmsg.IncrementalAlterConfigsResponse](t, c, 1, req).Resources[0]; out.ErrorCode != 0 {
+		t.Fatalf("%s=%s: %v %v", name, value, wire.Code(out.ErrorCode), out.ErrorMessage)
+	}
+}
+
+// answers reports whether a connection to a listener is served soon.
+func answers(t *testing.T, n *Node, listener string) bool {
+	t.Helper()
+	c, err := kwire.Dial(n.Addr(listener))
+	if err != nil {
+		return false
+	}
+	t.Cleanup(func() { _ = c.Close() }) // a test's connection has nothing to lose
+	served := make(chan bool, 1)
+	go func() {
+		_, err := c.Request(kmsg.NewPtrApiVersionsRequest())
+		served <- err == nil
+	}()
+	select {
+	case ok := <-served:
+		return ok
+	case <-time.After(700 * time.Millisecond):
+		return false
+	}
+}
+
+func TestConnectionLimitsChange(t *testing.T) {
+	n := start(t, settings(t, filepath.Join(t.TempDir(), "data"), "listeners=PLAINTEXT://127.0.0.1:0,CLIENTS://127.0.0.1:0",
+		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CLIENTS:PLAINTEXT", "inter.broker.listener.name=PLAINTEXT", "listener.name.clients.max.connections=1"))
+	defer n.Stop()
+	admin := raw(t, n)
+	if !answers(t, n, "CLIENTS") {
+		t.Fatal("the first client is not served")
+	}
+	if answers(t, n, "CLIENTS") {
+		t.Fatal("a second client is served, with listener.name.clients.max.connections=1")
+	}
+	set(t, admin, "listener.name.clients.max.connections", "5")
+	if !answers(t, n, "CLIENTS") {
+		t.Fatal("a client is not served after the limit was raised")
+	}
+	set(t, admin, "max.connections", "2")
+	await(t, "clients that make room", func() bool { return n.server.Connections() <= 2 })
+	if answers(t, n, "CLIENTS") || !answers(t, n, "PLAINTEXT") {
+		t.Fatal("with max.connections=2 a client is served, or no broker")
+	}
+	set(t, admin, "max.connections", "")
+	if !answers(t, n, "CLIENTS") {
+		t.Fatal("a client is not served without max.connections")
+	}
+	set(t, admin, "max.connections.per.ip", "1")
+	if answers(t, n, "CLIENTS") {
+		t.Fatal("a client is served above max.connections.per.ip")
+	}
+	set(t, admin, "max.connections.per.ip.overrides", "127.0.0.1:100")
+	if !answers(t, n, "CLIENTS") {
+		t.Fatal("a client is not served though its address is an exception")
+	}
+	set(t, admin, "listener.name.clients.max.connections", "100")
+	set(t, admin, "listener.name.clients.max.connection.creation.rate", "1")
+	await(t, "a client that has to wait", func() bool { return !answers(t, n, "CLIENTS") })
+	set(t, admin, "listener.name.clients.max.connection.creation.rate", "")
+	await(t, "a client that is served again", func() bool { return answers(t, n, "CLIENTS") })
+	setQuota(t, admin, "connection_creation_rate", 1, "ip", "127.0.0.1")
+	await(t, "a client whose address is above its rate", func() bool { return !answers(t, n, "CLIENTS") })
+	setQuota(t, admin, "connection_creation_rate", math.NaN(), "ip", "127.0.0.1")
+	await(t, "a client whose address has no quota", func() bool { return answers(t, n, "CLIENTS") })
+	setQuota(t, admin, "connection_creation_rate", 1, "ip", "localhost")
+	await(t, "the address of a host that is above its rate", func() bool { return !answers(t, n, "CLIENTS") })
+}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"math"
 	"net"
 	"net/netip"
 	"time"
@@ -13,16 +14,40 @@ import (
 // serverLimits is the node's settings in the words of the server.
 func serverLimits(c *config.Set) server.Limits {
 	perIP, _ := c.ConnectionsPerAddress() // was found right when it was set
-	return server.Limits{
+	out := server.Limits{
 		PerIP:               addresses(perIP),
 		MemoryBytes:         max(c.Long("queued.max.request.bytes"), 0), // 0: the server's own bound
 		MaxRequestBytes:     c.Int("socket.request.max.bytes"),
-		MaxConnections:      c.Int("max.connections"),
-		MaxConnectionsPerIP: c.Int("max.connections.per.ip"),
+		MaxConnections:      bound(c.Int("max.connections")),
+		MaxConnectionsPerIP: bound(c.Int("max.connections.per.ip")),
+		CreationRate:        float64(bound(c.Int("max.connection.creation.rate"))),
+		Listeners:           map[string]server.ListenerLimits{},
 		IdleTimeout:         c.Millis("connections.max.idle.ms"),
 		LoginBytes:          c.Int("sasl.server.max.receive.size"),
 		FailedLoginDelay:    c.Millis("connection.failed.authentication.delay.ms"),
 	}
+	for _, l := range c.Node().Listeners {
+		own, limits := c.ForListener(l.Name), server.ListenerLimits{}
+		if own.IsOwn("max.connections") {
+			limits.MaxConnections = bound(own.Int("max.connections"))
+		}
+		if own.IsOwn("max.connection.creation.rate") {
+			limits.CreationRate = float64(bound(own.Int("max.connection.creation.rate")))
+		}
+		out.Listeners[l.Name] = limits
+	}
+	return out
+}
+
+// bound is a setting in the words of the server, for whom 0 is no bound and what is negative lets nothing in.
+func bound(n int) int {
+	switch n {
+	case 0:
+		return -1
+	case math.MaxInt32:
+		return 0
+	}
+	return n
 }
 
 // configChanged hands dynamic settings to the rooms that do not ask for them with each request.

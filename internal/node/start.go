@@ -181,12 +181,14 @@ func (n *Node) deps() handler.Deps {
 // newServer binds listeners without accepting yet.
 func (n *Node) newServer(ls []config.Listener, quotas server.Quotas, routes []wire.Route) (*server.Server, error) {
 	cfg := n.config.Load()
-	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: n.observer, Quotas: quotas, Listen: n.opts.Net.Listen}
+	sc := server.Config{Limits: serverLimits(cfg), Logger: n.room("server"), OnPanic: n.fail, Observer: n.observer, Quotas: quotas, Listen: n.opts.Net.Listen,
+		AddressRate: n.quotas.ConnectionRate, RateWindow: quotaWindow(cfg.Int("quota.window.num"), cfg.Int("quota.window.size.seconds"))}
 	for _, l := range ls {
 		sc.Listeners = append(sc.Listeners, server.Listener{
 			Name: l.Name, SecurityProtocol: l.Protocol, Address: l.Address(), Routes: routes,
 			Privileged: l.Controller || l.Name == cfg.Node().InterBroker,
 			Wrap:       n.channels.Wrap(l.Name), SASL: n.channels.SASL(l.Name),
+			Backlog:         cfg.Int("socket.listen.backlog.size"),
 			SendBufferBytes: cfg.Int("socket.send.buffer.bytes"), ReceiveBufferBytes: cfg.Int("socket.receive.buffer.bytes"),
 		})
 	}

@@ -42,8 +42,15 @@ func (s *Server) accept(l *listener) {
 }
 
 func (s *Server) adopt(l *listener, nc net.Conn) {
+	if !s.settle(l, nc) {
+		return
+	}
 	c := newConn(s, l, nc)
-	if allowed, ok := s.table.add(c, s.limits.Load()); !ok {
+	if allowed, ok := s.table.add(s, c); !ok {
+		if allowed < 0 { // the server stops
+			_ = nc.Close()
+			return
+		}
 		s.log.Info("connection refused", "listener", l.Name, "peer", c.info.Remote,
 			"reason", fmt.Sprintf("its address has %d connections already (max.connections.per.ip)", allowed))
 		_ = nc.Close() // refused: what the peer sent does not matter

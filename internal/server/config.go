@@ -10,8 +10,10 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
+	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/security/sasl"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -24,7 +26,12 @@ type Config struct {
 	Observer Observer
 	// Quotas, if not nil, is asked about every answer.
 	Quotas Quotas
-	Logger *slog.Logger // nil: slog's default
+	// AddressRate, if not nil, is how many connections a second an address may make, +Inf if there is no bound
+	// (connection_creation_rate, KIP-612).
+	AddressRate func(netip.Addr) float64
+	// RateWindow is what rates of new connections are measured over [11 windows of 1 s].
+	RateWindow quota.Window
+	Logger     *slog.Logger // nil: slog's default
 	// Listen binds host:port; nil: TCP. Connections that are not TCP are served through net.Conn alone.
 	Listen func(address string) (net.Listener, error)
 	// OnPanic hears of a panic in a handler, after it was logged and its connection closed. Without it the
@@ -38,11 +45,11 @@ type Listener struct {
 	SecurityProtocol string // PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
 	Address          string // host:port; an empty host means all addresses, port 0 any free port
 	Routes           []wire.Route
-	// Privileged marks the inter-broker and the controller listener: never refused by the limit on all
-	// connections.
+	// Privileged marks the inter-broker and the controller listener. Beside others it is protected, as in Kafka: the limits
+	// of all connections do not hold it up; where there are too many, one of another listener has to go.
 	Privileged bool
-	// MaxConnections bounds this listener's connections; 0 means no bound of its own.
-	MaxConnections int
+	// Backlog is socket.listen.backlog.size: how many connections may wait to be accepted; 0 leaves it to the system.
+	Backlog int
 	// SendBufferBytes and ReceiveBufferBytes set the socket's buffers; 0 or less leaves them to the system.
 	SendBufferBytes    int
 	ReceiveBufferBytes int
@@ -59,11 +66,16 @@ type Listener struct {
 type Limits struct {
 	// MaxRequestBytes is socket.request.max.bytes [100 MiB].
 	MaxRequestBytes int
-	// MaxConnections (max.connections) and MaxConnectionsPerIP (max.connections.per.ip; negative: none at all), with
-	// exceptions by address (max.connections.per.ip.overrides, names resolved) [no bound].
+	// MaxConnections (max.connections) and MaxConnectionsPerIP (max.connections.per.ip), with exceptions by address
+	// (max.connections.per.ip.overrides, names resolved) [no bound]. Negative: none at all. What is open beyond a bound
+	// that is lowered is closed, those that were quiet for longest first, but for protected listeners.
 	MaxConnections      int
 	MaxConnectionsPerIP int
 	PerIP               map[string]int
+	// CreationRate is max.connection.creation.rate, connections a second [no bound]; negative: as few as can be.
+	CreationRate float64
+	// Listeners are the bounds of single listeners, by name.
+	Listeners map[string]ListenerLimits
 	// IdleTimeout is connections.max.idle.ms [10 minutes]; negative means never.
 	IdleTimeout time.Duration
 	// FrameTimeout is how long a request may take from its first to its last byte, plus one second for each 64 KiB of
@@ -93,6 +105,12 @@ type Limits struct {
 	SendfileBytes int64
 }
 
+// ListenerLimits bound the connections of one listener, as those of the same names in Limits do for all.
+type ListenerLimits struct {
+	MaxConnections int
+	CreationRate   float64
+}
+
 func (l Limits) withDefaults() Limits {
 	set(&l.MaxRequestBytes, 100<<20)
 	set(&l.IdleTimeout, 10*time.Minute)
@@ -106,12 +124,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.PipelineRequests, 32)
 	set(&l.PipelineBytes, 8<<20)
 	set(&l.SendfileBytes, 128<<10)
-	if l.MaxConnections <= 0 {
-		l.MaxConnections = 1<<31 - 1
-	}
-	if l.MaxConnectionsPerIP == 0 {
-		l.MaxConnectionsPerIP = 1<<31 - 1
-	}
+	set(&l.MaxConnections, 1<<31-1)
+	set(&l.MaxConnectionsPerIP, 1<<31-1)
+	l.MaxConnections = max(l.MaxConnections, 0)
 	l.PipelineRequests = min(l.PipelineRequests, pipelineMax)
 	return l
 }

@@ -32,6 +32,7 @@ type conn struct {
 
 	began      time.Time    // when it was accepted
 	lastActive atomic.Int64 // unix nanoseconds of the last byte received or sent
+	leaving    bool         // shut to make room for others; under the table's lock
 
 	in  reader
 	out sender

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,9 @@ type Server struct {
 	reads    chan struct{} // slots for reads of files that may wait for a disk
 	logins   chan struct{} // slots for large requests of peers that are not authenticated
 	stall    time.Duration // a frame may stop arriving for so long when others wait for memory
+
+	addressRate func(netip.Addr) float64
+	creation    creation
 
 	listeners []*listener
 	table     connTable
@@ -72,6 +76,8 @@ func New(cfg Config) (*Server, error) {
 		stall:    stallTime,
 		stopping: make(chan struct{}),
 		killed:   make(chan struct{}),
+
+		addressRate: cfg.AddressRate,
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -97,6 +103,7 @@ func New(cfg Config) (*Server, error) {
 		}
 		s.listeners = append(s.listeners, lis)
 	}
+	s.creation.init(cfg.RateWindow, s.listeners)
 	return s, nil
 }
 
@@ -127,6 +134,7 @@ func (s *Server) SetLimits(l Limits) {
 	l = l.withDefaults()
 	s.limits.Store(&l)
 	s.budget.limit.Store(l.MemoryBytes)
+	s.table.trim(s)
 	s.table.wake()
 }
 
@@ -143,6 +151,9 @@ func (s *Server) Listen() error {
 		if err != nil {
 			s.closeListeners()
 			return fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		if err := setBacklog(ln, l.Backlog); err != nil {
+			s.log.Warn("the length of a listener's queue could not be set (socket.listen.backlog.size)", "listener", l.Name, "error", err)
 		}
 		l.ln = ln
 	}

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -40,12 +42,20 @@ func (t *connTable) len() int {
 	return len(t.conns)
 }
 
-// waitRoom waits until the listener may have another connection; false when the server stops. A privileged
-// listener does not wait for the limit on all connections: the connection of another listener that was quiet for
-// longest makes room (as Kafka does).
+// protected reports whether a listener is not held up by the limits of all connections, as in Kafka: those of nodes among
+// themselves, if there are other listeners.
+func (s *Server) protected(l *listener) bool { return l.Privileged && len(s.listeners) > 1 }
+
+// waitRoom waits until the listener may have another connection; false when the server stops.
 func (t *connTable) waitRoom(s *Server, l *listener) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.awaitRoom(s, l)
+}
+
+// awaitRoom is waitRoom with t.mu held. A protected listener does not wait for the limit on all connections: add makes room
+// for it.
+func (t *connTable) awaitRoom(s *Server, l *listener) bool {
 	for {
 		select {
 		case <-s.stopping:
@@ -56,18 +66,53 @@ func (t *connTable) waitRoom(s *Server, l *listener) bool {
 			t.cond.Wait()
 			continue
 		}
-		if l.MaxConnections <= 0 || t.by[l] < l.MaxConnections {
-			if len(t.conns) < s.limits.Load().MaxConnections {
-				return true
-			}
-			if l.Privileged {
-				if c := t.quietest(l); c != nil {
-					c.shut("another connection needs its place (max.connections)")
-				}
-				return true
-			}
+		limits := s.limits.Load()
+		if t.by[l] < limits.listenerMax(l.Name) && (s.protected(l) || len(t.conns) < limits.MaxConnections) {
+			return true
 		}
 		t.cond.Wait()
+	}
+}
+
+// listenerMax is how many connections a listener may have.
+func (l *Limits) listenerMax(name string) int {
+	switch n := l.Listeners[name].MaxConnections; {
+	case n > 0:
+		return n
+	case n < 0:
+		return 0
+	}
+	return 1<<31 - 1
+}
+
+// trim closes what is open beyond the limit on all connections, those that were quiet for longest first.
+func (t *connTable) trim(s *Server) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conns != nil {
+		t.makeRoom(s, s.limits.Load().MaxConnections)
+	}
+}
+
+// makeRoom is trim with t.mu held.
+func (t *connTable) makeRoom(s *Server, most int) {
+	excess := len(t.conns) - most
+	if excess <= 0 {
+		return
+	}
+	var others []*conn
+	for c := range t.conns {
+		switch {
+		case c.leaving:
+			excess--
+		case !s.protected(c.lis):
+			others = append(others, c)
+		}
+	}
+	slices.SortFunc(others, func(a, b *conn) int { return cmp.Compare(a.lastActive.Load(), b.lastActive.Load()) })
+	for _, c := range others[:min(max(excess, 0), len(others))] {
+		c.leaving = true
+		c.shut("another connection needs its place (max.connections)")
 	}
 }
 
@@ -106,25 +151,20 @@ func (t *connTable) opened(c *conn) {
 	}
 }
 
-func (t *connTable) quietest(than *listener) *conn {
-	var found *conn
-	for c := range t.conns {
-		if c.lis != than && !c.lis.Privileged && (found == nil || c.lastActive.Load() < found.lastActive.Load()) {
-			found = c
-		}
-	}
-	return found
-}
-
-// add registers a connection unless its address has too many.
-func (t *connTable) add(c *conn, limits *Limits) (allowed int, ok bool) {
+// add registers a connection when its listener may have another one, unless its address has too many. It fails with -1 if
+// the server stops.
+func (t *connTable) add(s *Server, c *conn) (allowed int, ok bool) {
 	ip := c.info.Remote.Addr()
-	allowed = limits.MaxConnectionsPerIP
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.awaitRoom(s, c.lis) { // others may have taken the place since the acceptor saw it
+		return -1, false
+	}
+	limits := s.limits.Load()
+	allowed = max(limits.MaxConnectionsPerIP, 0)
 	if n, found := limits.PerIP[ip.String()]; found {
 		allowed = n
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if t.perIP[ip] >= allowed {
 		return allowed, false
 	}
@@ -134,6 +174,7 @@ func (t *connTable) add(c *conn, limits *Limits) (allowed int, ok bool) {
 	if c.lis.secured() {
 		t.opening[c] = struct{}{}
 	}
+	t.makeRoom(s, limits.MaxConnections)
 	return allowed, true
 }
 

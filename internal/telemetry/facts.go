@@ -63,6 +63,10 @@ var (
 	FailedReauth       = attribute("kafka.server", "socket-server-metrics", "failed-reauthentication-total", "Connections that failed to authenticate again.")
 	SuccessfulReauth   = attribute("kafka.server", "socket-server-metrics", "successful-reauthentication-total", "Connections that authenticated again.")
 	ExpiredConnections = attribute("kafka.server", "socket-server-metrics", "expired-connections-killed-total", "Connections closed since their session was over.")
+	AcceptRate         = attribute("kafka.server", "socket-server-metrics", "connection-accept-rate", "Connections accepted a second, over the window of quotas.")
+	BrokerAcceptRate   = attribute("kafka.server", "socket-server-metrics", "broker-connection-accept-rate", "Connections accepted a second by all listeners that are held to one limit.")
+	ConnectionsWaited  = Fact{Name: "weir_connections_waited_seconds_total", Kind: PlainCounter, Help: "Seconds that new connections had to wait for max.connection.creation.rate."}
+	ConnectionsKept    = Fact{Name: "weir_connections_kept_seconds_total", Kind: PlainCounter, Help: "Seconds that connections of addresses above their connection_creation_rate were kept unread, then closed."}
 	CertificateDays    = plain("weir_listener_certificate_expiry_days", "Days until the certificate of a listener ends.")
 )
 
