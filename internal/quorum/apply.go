@@ -191,6 +191,7 @@ func (q *Quorum) afterEntry(e *pb.Entry, flush func() error) error {
 	if err := flush(); err != nil {
 		return err
 	}
+	q.confAfter.Store(e.GetIndex())
 	q.leads.Store(q.electedTerm.Load() == int64(epoch))
 	q.grow() // who waited for a leader that is certain may read
 	q.log.Info("metadata quorum: leading", "epoch", epoch, "offset", next)

@@ -17,7 +17,12 @@ func (q *Quorum) applyConfChange(e *pb.Entry) (batch []byte, err error) {
 		return nil, fmt.Errorf("%w: Raft entry %d: %w", ErrDamaged, e.GetIndex(), err)
 	}
 	q.applied.Conf = changedConf(q.applied.Conf, &cc)
-	q.inLoop(func() { q.node.ApplyConfChange(&cc) })
+	index := e.GetIndex()
+	q.inLoop(func() {
+		q.node.ApplyConfChange(&cc)
+		q.confPending = false
+		q.confAfter.Store(max(q.confAfter.Load(), index))
+	})
 	return cc.GetContext(), nil
 }
 

@@ -40,6 +40,9 @@ type Config struct {
 	// Voters are the members of a static quorum (controller.quorum.voters); nil for a dynamic one, whose voters stand in
 	// the log, and for a node that is its quorum alone.
 	Voters []Voter
+	// Dynamic says that the settings name no voters: they stand in the log, and who has none yet stands outside until it
+	// is added (kraft.version 1).
+	Dynamic bool
 	// Observer says that this node never votes: it follows the leader.
 	Observer bool
 	// Bootstrap are the addresses at which an observer asks who leads, until it knows (host:port).

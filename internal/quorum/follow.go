@@ -75,6 +75,11 @@ func (f *follower) want(m *pb.Message) {
 	f.mu.Lock()
 	f.wanted = m
 	f.mu.Unlock()
+	f.poke()
+}
+
+// poke has the one who follows look whether there is a reason to.
+func (f *follower) poke() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -100,7 +105,7 @@ func (f *follower) target() (m *pb.Message, end int64) {
 func (f *follower) done() bool {
 	m, end := f.target()
 	if m == nil {
-		return f.q.raft != nil
+		return f.q.raft != nil && !f.q.astray()
 	}
 	if f.q.synced.Load() < end {
 		return false
@@ -197,7 +202,13 @@ func (f *follower) fetchAnswer(r *kmsg.FetchResponse) (*fetched, error) {
 		// What this node has was committed, so it is the other side that lacks something: it may not have caught up yet.
 		return nil, fmt.Errorf("the leader's metadata log diverges after epoch %d at offset %d", p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset)
 	case p.HighWatermark < 0:
-		return nil, errNoLeader // it has just been elected
+		// It has just been elected, and may be waiting for this very node: what the reference asks for may be here.
+		if m, end := f.target(); m != nil {
+			if _, have, _ := f.q.meta.bounds(); have >= end {
+				return &fetched{highWatermark: -1, done: make(chan struct{})}, nil
+			}
+		}
+		return nil, errNoLeader
 	}
 	return &fetched{batches: p.RecordBatches, highWatermark: p.HighWatermark, done: make(chan struct{})}, nil
 }
@@ -219,7 +230,10 @@ func (f *follower) heard(code wire.Code, leader, epoch int32, endpoints map[int3
 	switch code {
 	case wire.None:
 		return nil
-	case wire.NotLeaderOrFollower, wire.FencedLeaderEpoch, wire.UnknownLeaderEpoch, wire.BrokerNotAvailable:
+	case wire.NotLeaderOrFollower:
+		f.fail() // a reference of one that does not lead any more leads nowhere
+		return fmt.Errorf("%w: %w", errNoLeader, code)
+	case wire.FencedLeaderEpoch, wire.UnknownLeaderEpoch, wire.BrokerNotAvailable:
 		return fmt.Errorf("%w: %w", errNoLeader, code)
 	}
 	return code
@@ -233,7 +247,7 @@ func (f *follower) lead(v Voter, epoch int32) {
 	f.mu.Lock()
 	f.leader, f.epoch = v, epoch
 	f.mu.Unlock()
-	if f.q.node == nil {
+	if f.q.node == nil || f.q.outside() {
 		f.q.noteLeader(v.ID, int64(epoch))
 	}
 }
@@ -385,7 +399,7 @@ func (q *Quorum) applyFetched(ctx context.Context, in *fetched) error {
 			fresh = append(fresh, b)
 		}
 	}
-	if _, end := q.follow.target(); q.raft != nil && q.meta.end >= end {
+	if m, end := q.follow.target(); m != nil && q.raft != nil && q.meta.end >= end {
 		if err := q.meta.sync(); err != nil { // Raft's log will begin here
 			return err
 		}

@@ -71,6 +71,10 @@ func (q *Quorum) markPull() error {
 	if q.raft == nil || q.pulled {
 		return nil
 	}
+	return q.writePullMarker()
+}
+
+func (q *Quorum) writePullMarker() error {
 	if err := vfs.WriteFileAtomic(q.cfg.FS, q.marker(pullMarker), []byte("the metadata log is ahead of Raft's log\n"), true); err != nil {
 		return err
 	}

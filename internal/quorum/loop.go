@@ -12,7 +12,6 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/weir-stream/weir/internal/lifecycle"
-	"github.com/weir-stream/weir/internal/record"
 )
 
 // ticksPerTimeout is how many ticks the election timeout has: with electionTicks of silence an election begins, with
@@ -109,8 +108,13 @@ func (q *Quorum) tick() {
 	if q.ticks++; q.ticks%ticksPerTimeout == 0 && q.electedTerm.Load() != 0 {
 		q.referAgain()
 	}
-	q.node.Tick()
-	q.hurry()
+	if !q.outside() {
+		q.node.Tick()
+		q.hurry()
+	} else if q.ticks%ticksPerTimeout == 0 {
+		q.resting()
+	}
+	q.noteLonely(q.node.BasicStatus().Lead)
 }
 
 // referAgain has Raft refer voters to a point once more that were referred to one for long: they may have crashed since.
@@ -167,6 +171,7 @@ func (q *Quorum) takeInputs() {
 			break
 		}
 	}
+	q.stepChange()
 }
 
 func (q *Quorum) take(m *pb.Message) {
@@ -181,12 +186,15 @@ func (q *Quorum) take(m *pb.Message) {
 
 // proposeRaft puts a batch into Raft's log. The proposer's epoch is checked under the same term: a batch of an older
 // term must not go in.
-func (q *Quorum) proposeRaft(p record.Batch) error {
+func (q *Quorum) proposeRaft(p proposal) error {
 	st := q.node.BasicStatus()
-	if st.RaftState != raft.StateLeader || int32(st.HardState.GetTerm()) != p.LeaderEpoch() {
+	if st.RaftState != raft.StateLeader || int32(st.HardState.GetTerm()) != p.epoch {
 		return ErrNotLeader
 	}
-	return q.node.Propose(p)
+	if p.change != nil {
+		return q.node.ProposeConfChange(p.change)
+	}
+	return q.node.Propose(p.batch)
 }
 
 // renounce gives up the term: a batch did not go into Raft's log, so those proposed after it have wrong offsets.
@@ -196,6 +204,7 @@ func (q *Quorum) renounce() {
 	q.epoch, q.ready, q.proposed = 0, false, nil
 	q.mu.Unlock()
 	q.leads.Store(false)
+	q.loseChange()
 	q.renounced, q.muted = true, true
 	if had == 0 {
 		return
@@ -217,7 +226,7 @@ func (q *Quorum) handleReady() {
 			case raft.LocalApplyThread:
 				q.applyq.put(applyItem{msg: m})
 			default:
-				out[to] = append(out[to], m)
+				out[to] = append(out[to], reachable(m))
 			}
 		}
 		q.sendAll(out)
@@ -259,11 +268,14 @@ func (q *Quorum) noteRole() {
 		leader = v.ID
 	}
 	before := q.electedTerm.Swap(elected)
-	q.noteLeader(leader, term)
+	if leader >= 0 || !q.outside() { // outside it is known by following
+		q.noteLeader(leader, term)
+	}
 	if before == elected {
 		return
 	}
 	q.renounced, q.muted, q.handing = false, false, 0
+	q.loseChange()
 	q.mu.Lock()
 	resigned := q.epoch
 	q.epoch, q.ready, q.proposed = 0, false, nil

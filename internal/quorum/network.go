@@ -120,7 +120,7 @@ func (n *network) run(ctx context.Context, to uint64, o *outlet) {
 
 // lost is closed when the connection to a voter ends.
 func (n *network) lost(to uint64) <-chan struct{} {
-	v, ok := n.q.voters.Load().byRaft[to]
+	v, ok := n.q.member(to)
 	if !ok || len(v.Endpoints) == 0 {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (o *outlet) take() []*pb.Message {
 }
 
 func (n *network) deliver(ctx context.Context, to uint64, ms []*pb.Message) error {
-	v, ok := n.q.voters.Load().byRaft[to]
+	v, ok := n.q.member(to)
 	if !ok || len(v.Endpoints) == 0 {
 		return errNoLeader
 	}
@@ -202,10 +202,7 @@ func (n *network) follow(ctx context.Context) {
 		if f.done() {
 			f.drop()
 			failed = 0
-			select {
-			case <-f.wake:
-			case <-ctx.Done():
-			}
+			n.rest(ctx, f)
 			continue
 		}
 		err := n.followOnce(ctx, f)
@@ -218,6 +215,17 @@ func (n *network) follow(ctx context.Context) {
 		}
 		n.tell(ctx, "metadata quorum: the metadata cannot be followed", err)
 		n.pause(ctx)
+	}
+}
+
+// rest waits until there may be a reason to follow.
+func (n *network) rest(ctx context.Context, f *follower) {
+	t := time.NewTimer(n.q.cfg.ElectionTimeout)
+	defer t.Stop()
+	select {
+	case <-f.wake:
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -18,7 +18,7 @@ const electionTicks = 10
 // openRaft opens this node's vote: the Raft log, which is made for a voter of a new quorum, and the RawNode. An observer
 // has none.
 func (q *Quorum) openRaft() (err error) {
-	dynamic := q.kraft.Load() > 0
+	dynamic := q.kraft.Load() > 0 || q.blank()
 	if q.raftID, err = raftIDOf(q.cfg.NodeID, q.cfg.DirectoryID, dynamic); err != nil {
 		return err
 	}
@@ -26,14 +26,19 @@ func (q *Quorum) openRaft() (err error) {
 		return err
 	}
 	if q.raft == nil {
-		if !q.votes() {
+		switch {
+		case q.cfg.Observer || !q.votes() && !dynamic:
 			return q.observe()
-		}
-		if q.meta.end > 0 {
+		case !q.votes():
+			if err := q.standOutside(); err != nil {
+				return err
+			}
+		case q.meta.end > 0:
 			return fmt.Errorf("%s: %w", q.meta.dir, ErrNotInitialized)
-		}
-		if err := q.makeRaftLog(&pb.ConfState{Voters: q.voters.Load().ids()}, InitialState{}); err != nil {
-			return err
+		default:
+			if err := q.makeRaftLog(&pb.ConfState{Voters: q.voters.Load().ids()}, InitialState{}); err != nil {
+				return err
+			}
 		}
 	}
 	if err := q.checkEnds(); err != nil {
@@ -47,6 +52,32 @@ func (q *Quorum) openRaft() (err error) {
 	}
 	q.newVote = dynamic && q.votersRecord() != nil
 	return q.newNode()
+}
+
+// blank reports whether nothing here says yet whether the quorum is dynamic, but the settings.
+func (q *Quorum) blank() bool {
+	if !q.cfg.Dynamic || q.cfg.Observer {
+		return false
+	}
+	return q.meta.end == 0 || q.raft != nil && q.raft.at.Index == 0
+}
+
+// standOutside makes the log of Raft of a node that is none of the voters. It may have been one in another life, so it does
+// not vote before it has caught up.
+func (q *Quorum) standOutside() error {
+	dir := filepath.Join(q.meta.dir, RaftDirName)
+	if err := markFresh(q.cfg.FS, dir); err != nil {
+		return err
+	}
+	if q.meta.end > 0 {
+		if err := q.writePullMarker(); err != nil {
+			return err
+		}
+	}
+	var zero uint64
+	l, err := createRaftLog(q.cfg.FS, dir, point{Conf: &pb.ConfState{}}, &pb.HardState{Term: &zero, Vote: &zero, Commit: &zero}, nil)
+	q.raft = l
+	return err
 }
 
 func (q *Quorum) newNode() (err error) {

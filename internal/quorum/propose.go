@@ -11,8 +11,15 @@ import (
 	"github.com/weir-stream/weir/internal/record"
 )
 
-// NextOffset is the offset that the first record of the next proposal in this epoch gets. Only the proposer can rely
-// on it.
+// Reserve lets nobody else propose until release is called: the offsets that follow from NextOffset hold for as long.
+// Between two reservations the quorum may write records of its own.
+func (q *Quorum) Reserve() (release func()) {
+	q.proposer.Lock()
+	return q.proposer.Unlock
+}
+
+// NextOffset is the offset that the first record of the next proposal in this epoch gets. Only who has reserved
+// can rely on it.
 func (q *Quorum) NextOffset() int64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -54,7 +61,7 @@ func (q *Quorum) Propose(epoch int32, records []mr.Versioned) (last int64, err e
 // propose queues a batch; q.mu is held.
 func (q *Quorum) propose(batch record.Batch) {
 	q.next = batch.NextOffset()
-	q.proposed = append(q.proposed, batch)
+	q.proposed = append(q.proposed, proposal{epoch: batch.LeaderEpoch(), batch: batch})
 	q.signal()
 }
 

@@ -53,7 +53,7 @@ type Quorum struct {
 
 	mu       sync.Mutex
 	inbox    []input
-	proposed [][]byte
+	proposed []proposal
 	wake     chan struct{}
 	changed  chan struct{} // closed and renewed when leader or epoch change
 	more     chan struct{} // closed and renewed when the metadata log has grown, or may be read
@@ -62,6 +62,9 @@ type Quorum struct {
 	epoch int32
 	next  int64
 	ready bool
+
+	// proposer is held from a look at NextOffset to the last Propose that rests on it.
+	proposer sync.Mutex
 
 	electedTerm atomic.Int64 // term in which Raft says that this node leads, 0: none
 	term        atomic.Int64
@@ -76,15 +79,21 @@ type Quorum struct {
 	writing     atomic.Int64 // since when the append worker is busy, in nanoseconds; 0: it is not
 	fresh       atomic.Bool  // the marker of a log that may have been lost is there: see fresh.go
 	freshTarget atomic.Uint64
+	joining     atomic.Pointer[joiner]
+	lonely      atomic.Bool   // this voter has had no leader for long
+	confAfter   atomic.Uint64 // the entry that Raft must have applied before its members change
 
 	// Owned by the loop.
-	ticks     uint64
-	referred  []uint64 // voters that Raft waits for to reach a point
-	handing   int      // ticks until leadership that was handed over must have gone; 0: it is not handed over
-	muted     bool     // a leader that must not lead: see quiet
-	haste     int      // ticks for which this voter hurries to elect another leader: see signs.go
-	ended     uint64   // the leader whose process has ended
-	renounced bool     // what was proposed did not go into Raft's log, so no offset is certain until the next term
+	ticks       uint64
+	referred    []uint64 // voters that Raft waits for to reach a point
+	handing     int      // ticks until leadership that was handed over must have gone; 0: it is not handed over
+	muted       bool     // a leader that must not lead: see quiet
+	haste       int      // ticks for which this voter hurries to elect another leader: see signs.go
+	ended       uint64   // the leader whose process has ended
+	changing    *memberChange
+	confPending bool // a change of Raft's members is proposed and not applied
+	alone       int  // ticks without a leader
+	renounced   bool // what was proposed did not go into Raft's log, so no offset is certain until the next term
 
 	// Owned by the apply worker.
 	snapEnd int64 // what the loaded snapshot contains is not given to the Listener again
@@ -102,6 +111,13 @@ type Quorum struct {
 type input struct {
 	msg *pb.Message
 	do  func()
+}
+
+// proposal is what goes into Raft's log: a batch, a change of its members, or both as one.
+type proposal struct {
+	epoch  int32
+	batch  record.Batch
+	change *pb.ConfChange
 }
 
 // InitialState is where a Raft log begins that has none yet: at the start of a new cluster, or at the end of a

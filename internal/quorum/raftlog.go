@@ -123,8 +123,10 @@ func createRaftLog(fsys vfs.FS, dir string, at point, hs *pb.HardState, tail []*
 }
 
 func (l *raftLog) initMem(tail []*pb.Entry) error {
-	if err := l.mem.ApplySnapshot(l.at.snapshot()); err != nil {
-		return err
+	if l.at.Index > 0 { // else it has not begun: see outside.go
+		if err := l.mem.ApplySnapshot(l.at.snapshot()); err != nil {
+			return err
+		}
 	}
 	if err := l.mem.Append(tail); err != nil {
 		return err

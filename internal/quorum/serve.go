@@ -106,7 +106,7 @@ func (q *Quorum) Status() Status {
 
 // Leader is who leads, as far as this node knows (id -1: nobody), in which epoch and where.
 func (q *Quorum) Leader() (v Voter, epoch int32) {
-	if q.node == nil {
+	if q.node == nil || q.outside() {
 		return q.follow.known()
 	}
 	return q.leaderNow()
@@ -338,7 +338,7 @@ func (q *Quorum) Messages(req *wire.RaftMessagesRequest) wire.Code {
 		if err := unmarshal(append([]byte{}, b...), m); err != nil {
 			return wire.InvalidRequest
 		}
-		from, known := q.voters.Load().byRaft[m.GetFrom()]
+		from, known := q.member(m.GetFrom())
 		if !known || m.GetTo() != q.raftID || !betweenVoters(m.GetType()) {
 			continue
 		}

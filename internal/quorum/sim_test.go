@@ -39,6 +39,8 @@ type simulation struct {
 	leaders map[int32]int // epoch → node
 	topics  int
 	planted string
+
+	members *members // of a dynamic quorum; nil: it is static
 }
 
 // judge is told what a checker found.
@@ -49,9 +51,10 @@ type judge interface {
 }
 
 type parcel struct {
-	from, to int
-	bytes    []byte
-	end      int64
+	from  int
+	to    uint64
+	bytes []byte
+	end   int64
 }
 
 type simNode struct {
@@ -107,14 +110,14 @@ func (s *simulation) applied(n *simNode, b record.Batch) {
 	s.end = max(s.end, b.NextOffset())
 }
 
-func newSimulation(t *testing.T, by judge, seed uint64, planted string) *simulation {
-	const voters = simVoters
+func newSimulation(t *testing.T, by judge, seed uint64, planted string, m *members) *simulation {
 	cryptotest.SetGlobalRandom(t, seed)
 	s := &simulation{t: by, planted: planted, rnd: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), cut: map[[2]int]bool{},
-		log: map[int64]record.Batch{}, leaders: map[int32]int{}}
-	for i := range voters + 1 {
-		n := &simNode{s: s, index: i, observer: i == voters}
+		log: map[int64]record.Batch{}, leaders: map[int32]int{}, members: m}
+	for i := range s.voters() + 1 {
+		n := &simNode{s: s, index: i, observer: i == s.voters()}
 		n.fs = emptyDisk()
+		s.members.format(n, i < simVoters)
 		s.nodes = append(s.nodes, n)
 		n.start()
 	}
@@ -135,7 +138,10 @@ func (n *simNode) config() Config {
 		voters = append(voters, Voter{ID: int32(i)})
 	}
 	cfg := testConfig(n.fs, nil)
-	cfg.NodeID, cfg.DirectoryID, cfg.Voters, cfg.Observer = int32(n.index), [16]byte{byte(n.index + 1), byte(n.lives)}, voters, n.observer
+	cfg.NodeID, cfg.DirectoryID, cfg.Voters, cfg.Observer = int32(n.index), n.directory(), voters, n.observer
+	if n.s.members != nil {
+		cfg.Voters, cfg.Dynamic, cfg.Endpoints = nil, !n.observer, n.voter().Endpoints
+	}
 	cfg.Now = func() time.Time { return n.s.now }
 	if n.s.planted == "nothing is synced" {
 		cfg.FS = lies{n.fs}
@@ -146,7 +152,12 @@ func (n *simNode) config() Config {
 }
 
 // voters is how many voters there are; the last node observes.
-func (s *simulation) voters() int { return simVoters }
+func (s *simulation) voters() int {
+	if s.members != nil {
+		return simVoters + 2
+	}
+	return simVoters
+}
 
 const simVoters = 3
 
@@ -192,7 +203,7 @@ func (n *simNode) send(to uint64, ms []*pb.Message) {
 		if err != nil {
 			n.s.t.Fatal(err)
 		}
-		n.s.net = append(n.s.net, parcel{n.index, int(to) - 1, b, n.q.hw.Load()})
+		n.s.net = append(n.s.net, parcel{n.index, to, b, n.q.hw.Load()})
 	}
 }
 
@@ -202,11 +213,21 @@ func (s *simulation) deliver(i int, keep bool) {
 		s.net[i] = s.net[len(s.net)-1]
 		s.net = s.net[:len(s.net)-1]
 	}
-	to := s.nodes[p.to]
-	if to.q == nil || s.cut[[2]int{p.from, p.to}] {
+	to := s.byRaft(p.to)
+	if to == nil || s.cut[[2]int{p.from, to.index}] {
 		return
 	}
 	to.q.Messages(&wire.RaftMessagesRequest{ClusterID: "c", NodeID: int32(p.from), To: to.q.raftID, EndOffset: p.end, Messages: [][]byte{p.bytes}})
+}
+
+// byRaft is the node that has an id in Raft now, nil if none does.
+func (s *simulation) byRaft(id uint64) *simNode {
+	for _, n := range s.nodes {
+		if n.q != nil && n.q.raftID == id {
+			return n
+		}
+	}
+	return nil
 }
 
 func (n *simNode) turn() {
@@ -255,9 +276,9 @@ func (n *simNode) followStep() {
 		to = n.s.nodes[f.leader.ID]
 	}
 	if m, _ := f.target(); m != nil {
-		to = n.s.nodes[m.GetFrom()-1]
+		to = n.s.byRaft(m.GetFrom())
 	}
-	if to.q == nil || to == n || n.s.cut[[2]int{n.index, to.index}] || n.s.cut[[2]int{to.index, n.index}] {
+	if to == nil || to.q == nil || to == n || n.s.cut[[2]int{n.index, to.index}] || n.s.cut[[2]int{to.index, n.index}] {
 		f.drop()
 		if n.s.rnd.IntN(3) == 0 {
 			f.fail()
@@ -374,10 +395,14 @@ func (s *simulation) fault(n *simNode) {
 				n.q.handOver(0)
 			}
 		})
+	case r < 64 && s.members != nil:
+		s.members.wipe(s)
 	case r < 64:
 		s.wipe()
 	case r < 72 && n.q.node != nil: // signs of an end, true or not
 		n.q.inLoop(func() { n.q.leaderEnded(n.q.node.BasicStatus().Lead) })
+	case r >= 72 && s.members != nil:
+		s.members.change(s)
 	}
 }
 
@@ -409,13 +434,14 @@ func (s *simulation) heal() {
 		}
 		if round%20 == 0 {
 			s.propose()
+			s.members.tidy(s)
 		}
 		if round > 600 && s.settled() {
 			return
 		}
 	}
 	for _, n := range s.nodes {
-		s.t.Logf("node %d: end %d of %d, leads %d, leader %d in epoch %d, fresh %v, following: %v", n.index, n.q.meta.end, s.end, n.leads, n.q.leader.Load(), n.q.term.Load(), n.q.fresh.Load(), n.trouble)
+		s.t.Logf("node %d: end %d of %d, leads %d, leader %d in epoch %d, fresh %v, conf %v, voters %s, following: %v", n.index, n.q.meta.end, s.end, n.leads, n.q.leader.Load(), n.q.term.Load(), n.q.fresh.Load(), n.q.applied.Conf, n.q.voters.Load().keys(), n.trouble)
 	}
 	s.t.Fatal("the healed cluster does not get well")
 }
@@ -423,14 +449,14 @@ func (s *simulation) heal() {
 func (s *simulation) settled() bool {
 	leaders := 0
 	for _, n := range s.nodes {
-		if n.q.meta.end < s.end || n.q.fresh.Load() {
+		if n.q.meta.end < s.end || n.q.fresh.Load() && !n.q.outside() {
 			return false
 		}
 		if n.leads != 0 {
 			leaders++
 		}
 	}
-	return leaders == 1
+	return leaders == 1 && s.members.settled(s)
 }
 
 // round delivers all messages and lets every node work; tick says that time passes.
@@ -463,7 +489,7 @@ func (s *simulation) leading() *simNode {
 func TestEndedLeaderIsReplacedAtOnce(t *testing.T) {
 	for seed := uint64(1); seed <= 5; seed++ {
 		for _, signs := range []bool{true, false} {
-			s := newSimulation(t, t, seed, "")
+			s := newSimulation(t, t, seed, "", nil)
 			for i := 0; s.leading() == nil; i++ {
 				if s.round(i%4 == 0); i > 10000 {
 					t.Fatal("nobody leads")
@@ -504,8 +530,8 @@ func (s *simulation) compare() {
 	}
 }
 
-func simulate(t *testing.T, by judge, seed uint64, steps int, planted string) {
-	s := newSimulation(t, by, seed, planted)
+func simulate(t *testing.T, by judge, seed uint64, steps int, planted string, m *members) {
+	s := newSimulation(t, by, seed, planted, m)
 	for range steps {
 		s.step()
 	}
@@ -527,7 +553,7 @@ func TestSimulation(t *testing.T) {
 		count = v
 	}
 	for seed := first; seed < first+count; seed++ {
-		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { simulate(t, t, seed, 6000, "") })
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { simulate(t, t, seed, 6000, "", nil) })
 	}
 }
 
@@ -550,7 +576,7 @@ func TestSimulationFindsPlantedFaults(t *testing.T) {
 						found = fmt.Sprintf("%s (%v)", c.found, p)
 					}
 				}()
-				simulate(t, c, seed, 6000, planted)
+				simulate(t, c, seed, 6000, planted, nil)
 			})
 		}
 		if found == "" {
