@@ -8,7 +8,7 @@ var quorumDefs = []Def{
 	{Name: "controller.performance.always.log.threshold.ms", Type: Long, Default: "2000", Importance: Medium, Valid: atLeast(0), Internal: true, Effect: NoEffect, Why: "the controller measures its events in /metrics and logs none for being slow"},
 	{Name: "controller.performance.sample.period.ms", Type: Long, Default: "60000", Importance: Medium, Valid: atLeast(100), Internal: true, Effect: NoEffect, Why: "the controller measures its events in /metrics and logs none for being slow"},
 	{Name: "controller.quorum.append.linger.ms", Type: Int, Default: "25", Importance: Medium, Valid: atLeast(0), Effect: NoEffect, Why: "a batch goes into the log at once; what comes meanwhile goes together with the next sync"},
-	{Name: "controller.quorum.auto.join.enable", Type: Boolean, Default: "false", Importance: Low, Effect: NoEffect, Why: "controllers cannot be added to a running quorum in this version"},
+	{Name: "controller.quorum.auto.join.enable", Type: Boolean, Default: "false", Importance: Low},
 	{Name: "controller.quorum.bootstrap.servers", Type: List, Valid: addressList{},
 		Doc: "Addresses at which the controllers of a quorum that can change are found."},
 	{Name: "controller.quorum.election.backoff.max.ms", Type: Int, Default: "1000", Valid: atLeast(0), Effect: NoEffect, Why: "elections are spread by Raft's own random time-outs"},

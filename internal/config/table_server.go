@@ -40,7 +40,7 @@ var serverDefs = []Def{
 	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", Importance: Medium, Valid: atLeast(1024),
 		Doc: "How many bytes one fetch answer has at most."},
 	{Name: "fetch.purgatory.purge.interval.requests", Type: Int, Default: "1000", Importance: Medium, Effect: NoEffect, Why: "waiting requests are removed at once when they are done"},
-	{Name: "initial.broker.registration.timeout.ms", Type: Int, Default: "60000", Importance: Medium, Effect: NoEffect, Why: "a broker tries to register until it succeeds"},
+	{Name: "initial.broker.registration.timeout.ms", Type: Int, Default: "60000", Importance: Medium},
 	{Name: "inter.broker.listener.name", Type: String, Null: true, Importance: Medium,
 		Doc: "Name of the listener on which brokers talk to each other."},
 	{Name: "kafka.metrics.polling.interval.secs", Type: Int, Default: "10", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "it belongs to metric reporters of the JVM; see weir.metrics.listeners"},

@@ -25,7 +25,10 @@ import (
 type Quorum interface {
 	Propose(epoch int32, records []mr.Versioned) (last int64, err error)
 	NextOffset() int64
+	// Reserve keeps others from proposing between NextOffset and Propose.
+	Reserve() (release func())
 	Status() quorum.Status
+	Voters
 }
 
 // Controller is one node's controller. It is the quorum's Listener: while this node leads, requests are decided here;
@@ -132,6 +135,12 @@ func (c *Controller) Handle(ctx context.Context, rc RequestContext, req kmsg.Req
 // Submit is Handle without waiting: done is called once, from a goroutine of the controller or the quorum, and must
 // be quick. After the controller has stopped it may never be called.
 func (c *Controller) Submit(rc RequestContext, req kmsg.Request, done func(kmsg.Response, error)) {
+	if changesVoters(req.Key()) {
+		if !c.postIf(maxQueued, func() { c.changeVoters(req, done) }) {
+			done(nil, refuse(wire.RequestTimedOut, "The controller does not keep up."))
+		}
+		return
+	}
 	h := handlerOf(req.Key())
 	if h == nil {
 		done(nil, wire.UnsupportedVersion)
@@ -143,7 +152,7 @@ func (c *Controller) Submit(rc RequestContext, req kmsg.Request, done func(kmsg.
 }
 
 // Serves reports whether Handle takes the API.
-func Serves(key int16) bool { return handlerOf(key) != nil }
+func Serves(key int16) bool { return handlerOf(key) != nil || changesVoters(key) }
 
 // post queues what the loop must do.
 func (c *Controller) post(f func()) { c.postIf(1<<31-1, f) }
@@ -172,7 +181,7 @@ func (c *Controller) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.timer.C:
-			c.fenceStale()
+			c.decided(c.fenceStale)
 		case <-c.wake:
 		}
 		c.mu.Lock()
@@ -180,9 +189,16 @@ func (c *Controller) run(ctx context.Context) {
 		c.events = nil
 		c.mu.Unlock()
 		for _, f := range events {
-			f()
+			c.decided(f)
 		}
 	}
+}
+
+// decided runs something that may rest on the offset of the next record.
+func (c *Controller) decided(f func()) {
+	release := c.q.Reserve()
+	defer release()
+	f()
 }
 
 // decision is what a handler makes of a request: an answer and the records that make it true, which go into the log

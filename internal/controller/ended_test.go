@@ -47,11 +47,11 @@ func TestEndedBrokers(t *testing.T) {
 		t.Error("the bound is not one broker within a session")
 	}
 	k.beat(2, false, false)
-	k.clock.Add(int64(k.set.Load().Millis("broker.session.timeout.ms") - time.Millisecond))
+	k.clock.Add(int64(k.set.Load().Millis("broker.session.timeout.ms") / 2))
 	if k.endedNow(2, k.epochs[2]) {
 		t.Error("a second broker went before the session was over")
 	}
-	k.clock.Add(int64(2 * time.Millisecond))
+	k.clock.Add(int64(k.set.Load().Millis("broker.session.timeout.ms")))
 	if !k.endedNow(2, k.epochs[2]) {
 		t.Error("a second broker did not go after the session")
 	}

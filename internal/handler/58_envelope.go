@@ -55,6 +55,7 @@ func (b *Broker) handleEnvelope(r *wire.Request) {
 		resp.ResponseData = answer.AppendTo(wire.AppendResponseHeader(nil, inner.Key, inner.Version, inner.CorrelationID))
 		r.Reply(resp)
 	}
+	inner.MovedFunc = func() { fail(wire.NotController) }
 	inner.HangupFunc = func(*wire.Request, string) { fail(wire.InvalidRequest) }
 	handle(inner)
 }
@@ -85,7 +86,7 @@ func (b *Broker) unwrap(r *wire.Request, data []byte) (*wire.Request, func(*wire
 // forwardable are the APIs of a controller that clients may ask of any broker.
 func forwardable(key int16) bool {
 	switch key {
-	case 1, 18, 56, 58, 59, 60, 62, 63, 67, 70, 73, wire.KeyRaftMessages:
+	case 1, 18, 56, 58, 59, 60, 62, 63, 67, 70, 73, 82, wire.KeyRaftMessages:
 		return false
 	}
 	return true

@@ -35,6 +35,12 @@ func (b *Broker) handleUpdateFeatures(r *wire.Request) { b.forwardIf(r, authz.Al
 // UnregisterBroker, version 0 (KIP-631): forgets a broker that will not come back.
 func (b *Broker) handleUnregisterBroker(r *wire.Request) { b.forwardIf(r, authz.Alter) }
 
+// AddRaftVoter, versions 0 and 1 (KIP-853): 1 may be answered before the change is committed (KIP-1186).
+func (b *Broker) handleAddRaftVoter(r *wire.Request) { b.forwardIf(r, authz.Alter) }
+
+// RemoveRaftVoter, version 0 (KIP-853).
+func (b *Broker) handleRemoveRaftVoter(r *wire.Request) { b.forwardIf(r, authz.Alter) }
+
 // AlterUserScramCredentials, version 0 (KIP-554): makes, changes and deletes the credentials of SCRAM users.
 func (b *Broker) handleAlterUserScramCredentials(r *wire.Request) { b.forwardIf(r, authz.Alter) }
 

@@ -39,6 +39,7 @@ func (b *Broker) nodeRoutes() []wire.Route {
 		{Key: 67, MinVersion: 0, MaxVersion: 0, Handle: b.handleNodeRequest},
 		{Key: 70, MinVersion: 0, MaxVersion: 0, Handle: b.handleNodeRequest},
 		{Key: 73, MinVersion: 0, MaxVersion: 0, Handle: b.handleNodeRequest},
+		{Key: 82, MinVersion: 0, MaxVersion: 0, Handle: b.handleNodeRequest},
 		{Key: wire.KeyRaftMessages, MinVersion: 0, MaxVersion: 0, Hidden: true, Handle: b.handleRaftMessages},
 	}
 }

@@ -109,6 +109,10 @@ func (b *Broker) forward(r *wire.Request, req kmsg.Request, edit func(kmsg.Respo
 	rc := requestContext(r)
 	b.Group.Go("forward", func(ctx context.Context) {
 		resp, err := b.Controller.Handle(ctx, rc, req)
+		if wire.CodeOf(err) == wire.NotController && r.MovedFunc != nil {
+			r.MovedFunc()
+			return
+		}
 		if err != nil {
 			r.Reply(wire.ErrorResponse(req, wire.CodeOf(err), message(err)))
 			return

@@ -51,6 +51,8 @@ func (b *Broker) Routes() []wire.Route {
 		{Key: 64, MinVersion: 0, MaxVersion: 0, Handle: b.handleUnregisterBroker},
 		{Key: 74, MinVersion: 0, MaxVersion: 1, Handle: b.handleListConfigResources},
 		{Key: 75, MinVersion: 0, MaxVersion: 0, Handle: b.handleDescribeTopicPartitions},
+		{Key: 80, MinVersion: 0, MaxVersion: 1, Handle: b.handleAddRaftVoter},
+		{Key: 81, MinVersion: 0, MaxVersion: 0, Handle: b.handleRemoveRaftVoter},
 	}
 	if b.ClientMetrics != nil {
 		routes = append(routes,

@@ -36,7 +36,8 @@ func (n *Node) quorumConfig() quorum.Config {
 	for _, v := range nc.Voters {
 		q.Voters = append(q.Voters, quorum.Voter{ID: v.ID, Endpoints: []quorum.Endpoint{{Host: v.Host, Port: uint16(v.Port)}}})
 	}
-	if !nc.Alone {
+	q.Dynamic = nc.Controller && len(nc.Voters) == 0 && !nc.Alone
+	if n.networked() {
 		q.Connect = n.controllerPeer
 	}
 	return q
@@ -60,7 +61,7 @@ const controllerBackoff = 200 * time.Millisecond
 // channel is the way to the active controller: a call, where this node is the whole cluster.
 func (n *Node) channel() uplink.Channel {
 	nc := n.config.Load().Node()
-	if nc.Alone {
+	if !n.networked() {
 		return n.controller
 	}
 	cfg := uplink.NetworkConfig{
@@ -119,7 +120,7 @@ func (n *Node) controllerEndpoints() []image.Endpoint {
 // keepRegistered registers this controller with the active one, where there are several.
 func (n *Node) keepRegistered() {
 	nc := n.config.Load().Node()
-	if nc.Alone || !nc.Controller {
+	if !n.networked() || !nc.Controller {
 		return
 	}
 	uplink.RegisterController(n.metaGroup, uplink.ControllerConfig{
@@ -153,7 +154,7 @@ func (n *Node) awaitImage(ctx context.Context, offset int64) error {
 func (n *Node) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
-	if !n.config.Load().Node().Alone {
+	if n.networked() {
 		stop := n.watchLeader(ctx, cancel)
 		defer stop()
 	}

@@ -28,14 +28,15 @@ const clusterDeadline = 60 * time.Second
 
 // member is one node of a cluster in this process, over real sockets, with its files in memory.
 type member struct {
-	k       *cluster
-	id      int
-	roles   string
-	fs      *vfs.Mem
-	address string   // of the broker
-	own     []string // settings of this node; "listeners" adds to those that it has
-	logs    io.Writer
-	n       *Node
+	k          *cluster
+	id         int
+	roles      string
+	fs         *vfs.Mem
+	address    string   // of the broker
+	controller string   // address of the controller, in a dynamic quorum
+	own        []string // settings of this node; "listeners" adds to those that it has
+	logs       io.Writer
+	n          *Node
 }
 
 type cluster struct {
@@ -44,6 +45,7 @@ type cluster struct {
 	members []*member
 	extra   []string
 	scram   []string // users, as kafka-storage takes them
+	dynamic bool     // the voters stand in the log
 }
 
 func freePort(t *testing.T) int {
@@ -90,6 +92,9 @@ func membersOf(t *testing.T, roles []string, extra ...string) *cluster {
 }
 
 func (m *member) controllerAddress() string {
+	if m.k.dynamic {
+		return m.controller
+	}
 	for _, v := range strings.Split(m.k.voters, ",") {
 		if id, address, _ := strings.Cut(v, "@"); id == fmt.Sprint(m.id) {
 			return address
@@ -120,7 +125,7 @@ func (m *member) settings() *config.Set {
 	}
 	lines := []string{
 		fmt.Sprint("node.id=", m.id), "process.roles=" + m.roles, "controller.listener.names=CONTROLLER",
-		"listeners=" + strings.Join(listeners, ","), "log.dirs=/data", "controller.quorum.voters=" + m.k.voters,
+		"listeners=" + strings.Join(listeners, ","), "log.dirs=/data", m.k.quorumLine(),
 		"offsets.topic.num.partitions=2", "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
 		"broker.heartbeat.interval.ms=200", "broker.session.timeout.ms=3000",
 	}

@@ -145,6 +145,7 @@ func (n *Node) openMetadata() error {
 	n.watchSecurity()
 	n.sweepQuotas()
 	n.keepRegistered()
+	n.keepVoting()
 	return nil
 }
 
@@ -209,7 +210,7 @@ func (n *Node) connect() {
 	n.uplink = uplink.NewBroker(uplink.Config{
 		Channel: n.way, BrokerID: n.id, ClusterID: n.clusterID, IncarnationID: n.incarnation,
 		Endpoints: n.boundEndpoints(), Rack: rack, Directories: n.onlineDirectories(), Features: image.SupportedFeatures(),
-		PreviousEpoch: n.logs.PreviousBrokerEpoch(), HeartbeatInterval: cfg.Millis("broker.heartbeat.interval.ms"),
+		PreviousEpoch: n.logs.PreviousBrokerEpoch(), RegistrationTimeout: cfg.Millis("initial.broker.registration.timeout.ms"), HeartbeatInterval: cfg.Millis("broker.heartbeat.interval.ms"),
 		Offset: func() int64 { return n.image.Load().Offset() }, Log: n.room("uplink"),
 	})
 	n.ids = uplink.NewProducerIDs(n.uplink)
@@ -219,7 +220,7 @@ func (n *Node) connect() {
 func (n *Node) join(ctx context.Context) error {
 	n.register()
 	nc := n.config.Load().Node()
-	if nc.Alone {
+	if !n.networked() {
 		if err := n.controller.WaitActive(ctx); err != nil {
 			return err
 		}

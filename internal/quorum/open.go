@@ -1,12 +1,14 @@
 package quorum
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/record"
@@ -42,6 +44,9 @@ func (q *Quorum) openRaft() (err error) {
 		}
 	}
 	if err := q.checkEnds(); err != nil {
+		return err
+	}
+	if err := q.recommit(); err != nil {
 		return err
 	}
 	if err := q.checkVoters(dynamic); err != nil {
@@ -183,6 +188,37 @@ func (q *Quorum) checkEnds() error {
 		return q.continued(reach)
 	}
 	return fmt.Errorf("%w: the metadata log ends at offset %d, Raft's log %s at %d", ErrDamaged, q.meta.end, q.raft.name, reach)
+}
+
+// recommit raises Raft's commit index to what the metadata log proves: only what is committed gets there, but the index is
+// not made durable each time. Without it the last voter could wait for the vote of one whose removal it has applied.
+func (q *Quorum) recommit() error {
+	last, err := q.raft.mem.LastIndex()
+	if err != nil {
+		return err
+	}
+	commit := q.raft.hs.GetCommit()
+	for i := last; i > max(commit, q.raft.at.Index); i-- {
+		entries, err := q.raft.mem.Entries(i, i+1, ^uint64(0))
+		if err != nil {
+			return err
+		}
+		b := batchOf(entries[0])
+		if b == nil || b.NextOffset() > q.meta.end || b.BaseOffset() < q.meta.start() {
+			continue
+		}
+		have, err := q.meta.read(b.BaseOffset(), 1)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(have, b) {
+			hs := proto.Clone(q.raft.hs).(*pb.HardState)
+			hs.Commit = &i
+			q.raft.hs = hs
+			return q.raft.mem.SetHardState(hs)
+		}
+	}
+	return nil
 }
 
 // continued takes over the metadata log anew after Apache Kafka, started on this directory, wrote to it: it knows nothing

@@ -31,6 +31,8 @@ type Config struct {
 	Features      []image.FeatureRange
 	// PreviousEpoch is the broker epoch of the run before if it ended cleanly, else -1.
 	PreviousEpoch int64
+	// RegistrationTimeout is initial.broker.registration.timeout.ms.
+	RegistrationTimeout time.Duration
 	// HeartbeatInterval is broker.heartbeat.interval.ms.
 	HeartbeatInterval time.Duration
 	// Offset is the last metadata offset that the broker acts on.
@@ -57,9 +59,35 @@ func NewBroker(cfg Config) *Broker {
 // Epoch is the broker epoch of this registration, -1 before it.
 func (b *Broker) Epoch() int64 { return b.epoch.Load() }
 
-// Register makes the broker known to the controller. It stays fenced until Unfence.
+// registerPause is the pause before a broker tries to register once more.
+const registerPause = 50 * time.Millisecond
+
+// Register makes the broker known to the controller. It stays fenced until Unfence. While the session of the process before
+// it goes on, and while no controller is active, it tries again until RegistrationTimeout has passed.
 func (b *Broker) Register(ctx context.Context) (epoch int64, err error) {
-	return b.register(ctx, b.cfg.PreviousEpoch, b.cfg.Directories)
+	limit := time.NewTimer(max(b.cfg.RegistrationTimeout, registerPause))
+	defer limit.Stop()
+	for warned := false; ; warned = true {
+		epoch, err = b.register(ctx, b.cfg.PreviousEpoch, b.cfg.Directories)
+		switch wire.CodeOf(err) {
+		case wire.DuplicateBrokerRegistration, wire.NotController, wire.RequestTimedOut:
+		default:
+			return epoch, err
+		}
+		if !warned {
+			b.cfg.Log.Warn("the controller does not register this broker yet", "err", err)
+		}
+		pause := time.NewTimer(registerPause)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return epoch, err
+		case <-limit.C:
+			pause.Stop()
+			return epoch, err
+		case <-pause.C:
+		}
+	}
 }
 
 // registerAgain comes back after somebody had the controller forget this broker (UnregisterBroker), though it runs: it

@@ -110,7 +110,7 @@ func (n *Network) once(ctx context.Context, rc controller.RequestContext, req km
 // ofBrokers are the requests that a broker sends on its own behalf.
 func ofBrokers(key int16) bool {
 	switch key {
-	case 56, 62, 63, 67, 70, 73: // AlterPartition, BrokerRegistration, BrokerHeartbeat, AllocateProducerIds, ControllerRegistration, AssignReplicasToDirs
+	case 56, 62, 63, 67, 70, 73, 82: // AlterPartition, BrokerRegistration, BrokerHeartbeat, AllocateProducerIds, ControllerRegistration, AssignReplicasToDirs, UpdateRaftVoter
 		return true
 	}
 	return false
@@ -140,6 +140,12 @@ func errorCodeOf(resp kmsg.Response) wire.Code {
 	case *kmsg.ControllerRegistrationResponse:
 		return wire.Code(r.ErrorCode)
 	case *kmsg.AssignReplicasToDirsResponse:
+		return wire.Code(r.ErrorCode)
+	case *kmsg.AddRaftVoterResponse:
+		return wire.Code(r.ErrorCode)
+	case *kmsg.RemoveRaftVoterResponse:
+		return wire.Code(r.ErrorCode)
+	case *kmsg.UpdateRaftVoterResponse:
 		return wire.Code(r.ErrorCode)
 	case *kmsg.CreateTopicsResponse:
 		if len(r.Topics) > 0 {

@@ -51,6 +51,9 @@ type Request struct {
 	ReplyFunc func(*Request, Response)
 	// HangupFunc is set by the server; handlers call Hangup.
 	HangupFunc func(r *Request, reason string)
+	// MovedFunc, if not nil, takes the place of an answer that says that this is not the active controller (any more): who
+	// forwarded the request then asks the one that is.
+	MovedFunc func()
 	// ThrottleMs asks the server to mute the connection for that long after the answer (KIP-219).
 	ThrottleMs int32
 	// Charged says that the handler has counted the request against its client's quotas itself.
