@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check.sh STAGE...   stages: test sim web oracle lint conform e2e bench all
+# check.sh STAGE...   stages: test sim web walk oracle lint conform e2e bench all
 # Runs them in turn, goes on after a failure, and ends with the sum of what the
 # test runners counted. What cannot run here is listed as SKIPPED; under CI=true
 # that fails.
@@ -58,6 +58,12 @@ stage_web() {
   sum web scripts/web.sh check
 }
 
+stage_walk() {
+  say "dashboard: a walk by clicks in Chromium, in both languages"
+  make --no-print-directory build || { failed=1; return; }
+  sum walk scripts/web.sh walk
+}
+
 stage_conform() {
   say "conformance: the same scenarios against Weir and Apache Kafka"
   make --no-print-directory build || { failed=1; return; }
@@ -86,7 +92,7 @@ ran=0
 for stage in "$@"; do
   case $stage in
     need) scripts/need.sh ;;
-    test | sim | web | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
+    test | sim | web | walk | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
     lint) stage_lint ;;
     *) sed -n '2,5p' "$0" >&2; exit 2 ;;
   esac

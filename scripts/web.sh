@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# web.sh build|check   the dashboard's pages, from web/ into internal/dashboard.
+# web.sh build|check|walk   the dashboard's pages, from web/ into internal/dashboard.
 # build does nothing when they are newer than their sources; without Node.js, or
 # when its packages cannot be had, it says so and the build goes on without.
 # check prints what lint, types, the generated client and the tests came to, as
-# go test -json does.
+# go test -json does; walk clicks through the dashboard in a real Chromium,
+# against a real service with real clusters.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 out=internal/dashboard/site/dist/index.html
@@ -45,8 +46,7 @@ as_test() {
 
 check() {
   if ! node_ok; then
-    # Without Node.js there is nobody to write the lines.
-    printf '{"Action":"%s","Package":"web","Test":"dashboard"%s}\n' run '' output ',"Output":"Node.js 20.19 or later is missing\n"' skip ''
+    skipped dashboard "Node.js 20.19 or later is missing"
     return
   fi
   deps || { event fail "npm ci"; exit 1; }
@@ -56,7 +56,21 @@ check() {
   (cd web && npx --no-install vitest run --reporter=./reporters/gotest.ts)
 }
 
+# skipped TEST WHY: a line for what cannot run, without Node.js.
+skipped() {
+  printf '{"Action":"%s","Package":"web","Test":"%s"%s}\n' run "$1" '' output "$1" ",\"Output\":\"$2\\n\"" skip "$1" ''
+}
+
+walk() {
+  local chromium
+  node_ok || { skipped walk "Node.js 20.19 or later is missing"; return; }
+  chromium=$(command -v "${CHROMIUM_PATH:-chromium}" || command -v chromium-browser || command -v google-chrome) ||
+    { skipped walk "there is no Chromium: install it, or name one with CHROMIUM_PATH"; return; }
+  deps || { event fail "npm ci"; exit 1; }
+  (cd web && CHROMIUM_PATH=$chromium npx --no-install playwright test --reporter=./reporters/gotest.ts)
+}
+
 case ${1:-} in
-  build | check) "$1" ;;
+  build | check | walk) "$1" ;;
   *) sed -n '2,6p' "$0" >&2; exit 2 ;;
 esac

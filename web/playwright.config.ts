@@ -3,8 +3,11 @@ import { defineConfig } from '@playwright/test';
 export default defineConfig({
   testDir: 'e2e',
   workers: 1, // each test runs a whole cluster
-  timeout: 300_000,
-  expect: { timeout: 20_000 },
+  // Each takes about a minute on a machine with nothing else to do; one that is
+  // busy may need many times as long.
+  timeout: 900_000,
+  globalTimeout: 1_500_000,
+  expect: { timeout: 60_000 },
   reporter: 'list',
   outputDir: '../bin/web-test-results',
   use: {

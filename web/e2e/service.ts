@@ -67,10 +67,10 @@ export class Service {
       ...way,
       ...`--topic ${topic} --record-size 1000 --num-records ${records} --throughput ${perSecond}`.split(' '),
     ];
-    await run(weir, write(60_000, -1), { env: this.env });
+    await run(weir, write(30_000, -1), { env: this.env });
     const read = ['kafka-console-consumer', ...way, '--topic', topic, '--group', 'clicks-readers'];
     const traffic = new Traffic(
-      [write(100_000_000, 800), read].map((args) =>
+      [write(100_000_000, 300), read].map((args) =>
         spawn(weir, args, { env: this.env, stdio: ['ignore', 'ignore', 'pipe'] }),
       ),
     );

@@ -2,6 +2,7 @@ import type {
   TestCase as PlaywrightCase,
   Reporter as PlaywrightReporter,
   TestResult,
+  TestStep,
 } from '@playwright/test/reporter';
 import type { TestModule, TestCase as VitestCase, Reporter as VitestReporter } from 'vitest/node';
 
@@ -29,6 +30,13 @@ export default class GoTest implements PlaywrightReporter, VitestReporter {
       action,
       errors || (action === 'skip' ? 'skipped in its source\n' : ''),
     );
+  }
+
+  /** What a walk does between two pages is a test of its own. */
+  onStepEnd(test: PlaywrightCase, _: TestResult, step: TestStep): void {
+    if (step.category !== 'test.step' || step.parent) return;
+    const name = [...test.titlePath().slice(2), step.title].join(' > ');
+    tell('web/e2e', name, step.error ? 'fail' : 'pass', step.error ? `${step.error.message}\n` : '');
   }
 
   onTestCaseResult(test: VitestCase): void {

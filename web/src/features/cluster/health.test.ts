@@ -30,7 +30,12 @@ describe('a broker', () => {
     ['running', broker()],
     ['down', broker({ processAlive: false })],
     ['noData', broker({ processAlive: false, dataDirPresent: false })],
-    ['unresponsive', broker({ unresponsiveSince: '2026-01-01T00:00:00Z' })],
+    ['starting', broker({ unresponsiveSince: '2026-01-01T00:00:01Z' })], // since it began
+    ['unresponsive', broker({ unresponsiveSince: '2026-01-01T00:00:30Z' })],
+    [
+      'unresponsive',
+      broker({ startedAt: '2025-12-31T23:00:00Z', unresponsiveSince: '2025-12-31T23:00:01Z' }),
+    ],
     ['running', broker({ unresponsiveSince: '0001-01-01T00:00:00Z' })], // Go's zero time
     ['fenced', broker({ fenced: true })],
     ['starting', broker({ registered: false })],

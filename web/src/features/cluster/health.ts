@@ -38,9 +38,18 @@ export function brokerState(c: ClusterView, id: number): { state: BrokerState; t
     if (comes(c, b)) return { state: 'starting', tone: 'run' };
     return { state: b.dataDirPresent ? 'down' : 'noData', tone: 'bad' };
   }
-  if (isSet(b.unresponsiveSince)) return { state: 'unresponsive', tone: 'bad' };
+  if (isSet(b.unresponsiveSince)) {
+    return startsStill(c, b) ? { state: 'starting', tone: 'run' } : { state: 'unresponsive', tone: 'bad' };
+  }
   if (!c.observation?.reachable || isUp(c, b)) return { state: 'running', tone: 'ok' };
   return b.registered ? { state: 'fenced', tone: 'warn' } : { state: 'starting', tone: 'run' };
+}
+
+// A process that has not answered since it began, not long ago.
+function startsStill(c: ClusterView, b: BrokerObservation): boolean {
+  if (!isSet(b.startedAt) || !isSet(b.unresponsiveSince) || !c.observation) return false;
+  const began = Date.parse(b.startedAt);
+  return Date.parse(b.unresponsiveSince) - began < 10_000 && Date.parse(c.observation.at) - began < 120_000;
 }
 
 // A broker without a process that an open operation brings up.

@@ -65,6 +65,6 @@ export const create = {
     apiHelp: 'The same by HTTP. Create a token under Settings.',
     noCli: 'The command line has no verb for this yet.',
     run: 'Run',
-    showMore: (n: number) => `${n} more steps`,
+    showMore: (n: number) => (n === 1 ? '1 more step' : `${n} more steps`),
   },
 };
