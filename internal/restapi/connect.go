@@ -83,13 +83,19 @@ func snippets(c controlplane.ClusterView, connect Connect) []Snippet {
 
 var templates = []struct{ language, title, open, secured string }{
 	{"shell", "Weir's or Kafka's own tools, on this machine",
-		`weir kafka-topics --bootstrap-server {bootstrap} --create --topic hello --if-not-exists
-echo hi | weir kafka-console-producer --bootstrap-server {bootstrap} --topic hello
-weir kafka-console-consumer --bootstrap-server {bootstrap} --topic hello --from-beginning --max-messages 1
+		`BROKERS={bootstrap}
+weir kafka-topics --bootstrap-server $BROKERS --create --topic hello --if-not-exists
+echo hi | weir kafka-console-producer --bootstrap-server $BROKERS --topic hello
+weir kafka-console-consumer --bootstrap-server $BROKERS --topic hello --from-beginning --max-messages 1
 `,
-		`weir kafka-topics --bootstrap-server {bootstrap} --command-config {properties} --create --topic hello --if-not-exists
-echo hi | weir kafka-console-producer --bootstrap-server {bootstrap} --command-config {properties} --topic hello
-weir kafka-console-consumer --bootstrap-server {bootstrap} --command-config {properties} --topic hello --from-beginning --max-messages 1
+		`BROKERS={bootstrap}
+CONFIG="{properties}"
+weir kafka-topics --bootstrap-server $BROKERS --command-config "$CONFIG" \
+  --create --topic hello --if-not-exists
+echo hi | weir kafka-console-producer --bootstrap-server $BROKERS \
+  --command-config "$CONFIG" --topic hello
+weir kafka-console-consumer --bootstrap-server $BROKERS \
+  --command-config "$CONFIG" --topic hello --from-beginning --max-messages 1
 `},
 	{"properties", "Java, Kafka Connect and all that reads client.properties",
 		`bootstrap.servers={bootstrap}

@@ -1,5 +1,6 @@
 import { ActionIcon, Box, CopyButton, Group, Text, Tooltip } from '@mantine/core';
 import { Check, Copy } from 'lucide-react';
+import { Fragment, type ReactNode } from 'react';
 import { useSpeech } from '@/lib/i18n';
 
 export function CopyIcon({ value, label }: { value: string; label?: string }) {
@@ -68,6 +69,16 @@ export function CodeBlock({
   );
 }
 
+/** Text that breaks after a comma or a slash before it breaks anywhere. */
+function pieces(value: string): ReactNode[] {
+  return value.split(/(?<=[,/])/).flatMap((piece, i) => {
+    // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of one text keep their places
+    const part = <Fragment key={i}>{piece}</Fragment>;
+    // biome-ignore lint/suspicious/noArrayIndexKey: as above
+    return i === 0 ? [part] : [<wbr key={`b${i}`} />, part];
+  });
+}
+
 /** A named value in one line, with a button that copies it. */
 export function CopyLine({ label, value }: { label: string; value: string }) {
   return (
@@ -82,8 +93,8 @@ export function CopyLine({ label, value }: { label: string; value: string }) {
         py={4}
         style={{ background: 'var(--weir-sunken)', border: '1px solid var(--weir-line)', borderRadius: 10 }}
       >
-        <Text ff="monospace" fz={12.5} style={{ flex: 1, overflowWrap: 'anywhere', wordBreak: 'break-all' }}>
-          {value}
+        <Text ff="monospace" fz={12.5} style={{ flex: 1, overflowWrap: 'anywhere' }}>
+          {pieces(value)}
         </Text>
         <CopyIcon value={value} />
       </Group>

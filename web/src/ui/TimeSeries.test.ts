@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { align } from './TimeSeries';
+import { align, beginning } from './TimeSeries';
 
 it('puts lines with different times on one axis', () => {
   const lines = [
@@ -23,4 +23,11 @@ it('puts lines with different times on one axis', () => {
     [1, null, 3],
     [null, 20, 30],
   ]);
+});
+
+it('begins where its lines do, two minutes ago at the latest', () => {
+  expect(beginning(undefined, 900, 10_000)).toBe(9_100);
+  expect(beginning(5_000, 900, 10_000)).toBe(9_100);
+  expect(beginning(9_500, 900, 10_000)).toBe(9_500);
+  expect(beginning(9_990, 900, 10_000)).toBe(9_880);
 });

@@ -15,7 +15,7 @@ interface Props {
   /** What a screen reader says of it. */
   label: string;
   format: (value: number) => string;
-  /** Seconds shown, up to now. */
+  /** Seconds shown at most, up to now. */
   seconds: number;
   height?: number;
   filled?: boolean;
@@ -39,6 +39,18 @@ export function align(lines: Line[]): uPlot.AlignedData {
   });
   return [times.map((t) => t / 1000), ...columns];
 }
+
+// A graph of something young is not mostly empty, nor stretched out of a few moments.
+const least = 120;
+
+/** Where a graph begins, in seconds: so many before now, or where its lines do. */
+export function beginning(first: number | undefined, seconds: number, now: number): number {
+  const all = now - seconds;
+  return first === undefined ? all : Math.max(all, Math.min(first, now - Math.min(least, seconds)));
+}
+
+// Whole minutes, in seconds: what the times of the axis show.
+const steps = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880].map((m) => m * 60);
 
 const powers = Array.from({ length: 60 }, (_, i) => 2 ** i);
 
@@ -71,11 +83,16 @@ export function TimeSeries({ lines, label, format, seconds, height = 150, filled
         legend: { show: false },
         cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
         scales: {
-          x: { range: () => [Date.now() / 1000 - latest.current.seconds, Date.now() / 1000] },
+          x: {
+            range: () => {
+              const now = Date.now() / 1000;
+              return [beginning(latest.current.data[0][0], latest.current.seconds, now), now];
+            },
+          },
           y: { range: (_, min, max) => [Math.min(0, min ?? 0), max > 0 ? max * 1.12 : 1] },
         },
         axes: [
-          { ...axis, size: 30, gap: 6, space: 70, values: '{HH}:{mm}' },
+          { ...axis, size: 30, gap: 6, space: 70, incrs: steps, values: '{HH}:{mm}' },
           {
             ...axis,
             size: 66,

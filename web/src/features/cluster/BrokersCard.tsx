@@ -30,7 +30,7 @@ export function BrokersCard() {
         ) : undefined
       }
     >
-      <Table.ScrollContainer minWidth={720}>
+      <Table.ScrollContainer minWidth={720} type="native">
         <Table verticalSpacing="sm" horizontalSpacing="sm">
           <Table.Thead>
             <Table.Tr>

@@ -26,7 +26,7 @@ export function OperationsTable({ cluster }: { cluster: string }) {
       {operations.isError && <ErrorState error={operations.error} onRetry={() => operations.refetch()} />}
       {operations.data && list.length === 0 && <Empty icon={ListChecks} title={t.operations.empty} />}
       {list.length > 0 && (
-        <Table.ScrollContainer minWidth={640}>
+        <Table.ScrollContainer minWidth={640} type="native">
           <Table verticalSpacing="sm" highlightOnHover>
             <Table.Thead>
               <Table.Tr>

@@ -69,7 +69,7 @@ export function TokensCard() {
           </Text>
         )}
         {(tokens.data?.length ?? 0) > 0 && (
-          <Table.ScrollContainer minWidth={420}>
+          <Table.ScrollContainer minWidth={420} type="native">
             <Table verticalSpacing="xs">
               <Table.Thead>
                 <Table.Tr>
