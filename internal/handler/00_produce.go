@@ -36,6 +36,7 @@ func (b *Broker) handleProduce(r *wire.Request) {
 		b.refuseProduce(r, errTransactions)
 		return
 	}
+	req.Topics = produceOnce(req.Topics)
 	p := newPendingProduce(b, r)
 	for ti := range req.Topics {
 		t := &req.Topics[ti]

@@ -124,7 +124,7 @@ func (f *fetch) requested() []fetchItem {
 			})
 		}
 	}
-	return items
+	return fetchOnce(items)
 }
 
 func (f *fetch) forgotten() []fetchKey {
