@@ -53,6 +53,10 @@ func (l load) batch() []byte {
 }
 
 func createTopic(b *brokers.Broker, name string, partitions int32) error {
+	return createReplicated(b, name, partitions, 1)
+}
+
+func createReplicated(b *brokers.Broker, name string, partitions int32, replicas int16) error {
 	c, err := kwire.Dial(b.Addr)
 	if err != nil {
 		return err
@@ -62,7 +66,7 @@ func createTopic(b *brokers.Broker, name string, partitions int32) error {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version, req.TimeoutMillis = 7, 300000
 	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = name, partitions, 1
+	t.Topic, t.NumPartitions, t.ReplicationFactor = name, partitions, replicas
 	req.Topics = append(req.Topics, t)
 	resp, err := c.Request(req)
 	if err != nil {
@@ -70,6 +74,9 @@ func createTopic(b *brokers.Broker, name string, partitions int32) error {
 	}
 	if code := resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode; code != 0 {
 		return fmt.Errorf("create %s: error %d", name, code)
+	}
+	if replicas > 1 {
+		return nil // the other nodes may not have heard of it yet
 	}
 	return awaitLeaders(c, name, partitions)
 }
@@ -100,15 +107,21 @@ func awaitLeaders(c *kwire.Conn, topic string, partitions int32) error {
 	return fmt.Errorf("%s: not every partition has a leader", topic)
 }
 
+// at is where the leader of each partition listens.
+type at func(partition int32) string
+
+// only is a single broker, which leads all.
+func only(b *brokers.Broker) at { return func(int32) string { return b.Addr } }
+
 // produce sends total bytes of values, spread over the partitions, one
 // connection for each.
-func produce(b *brokers.Broker, topic string, l load, total int64) error {
+func produce(leader at, topic string, l load, total int64) error {
 	batch := l.batch()
 	each := int(total / int64(l.partitions) / batchBytes)
 	var group sync.WaitGroup
 	errs := make([]error, l.partitions)
 	for p := range l.partitions {
-		group.Go(func() { errs[p] = produceOne(b.Addr, topic, p, l.acks, batch, each) })
+		group.Go(func() { errs[p] = produceOne(leader(p), topic, p, l.acks, batch, each) })
 	}
 	group.Wait()
 	for _, err := range errs {

@@ -3,7 +3,10 @@
 // other, and the broker's own processor time read from /proc, because the
 // generator shares the machine. It needs Linux, a JVM and Maven.
 //
-//	go run ./bench [-quick] [-only REGEXP] [-write docs/BENCHMARKS.md]
+// A table can be made in pieces: -write replaces the rows that were measured and
+// keeps the others.
+//
+//	go run ./bench [-quick] [-only REGEXP] [-side weir|apache] [-write docs/BENCHMARKS.md]
 package main
 
 import (
@@ -13,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/weir-stream/weir/internal/kafkadist"
@@ -24,6 +28,8 @@ func main() {
 	flag.BoolVar(&o.quick, "quick", false, "few and short loads")
 	flag.StringVar(&o.write, "write", "", "put the table into this `file`, between its marks")
 	flag.StringVar(&o.binary, "weir", "bin/weir", "the `binary` to measure")
+	flag.Int64Var(&o.mib, "mib", 0, "values to produce in each load, in `MiB` (256; with -quick 64)")
+	flag.StringVar(&o.side, "side", "", "measure only weir or `apache`")
 	only := flag.String("only", "", "measure only tests whose name matches this `expression`")
 	flag.Parse()
 	o.only = regexp.MustCompile(*only)
@@ -40,6 +46,8 @@ type options struct {
 	quick         bool
 	only          *regexp.Regexp
 	write, binary string
+	mib           int64
+	side          string // weir or apache; empty: both
 }
 
 // test is one measurement, made on each broker in turn.
@@ -48,10 +56,21 @@ type test struct {
 	run  func(*brokers.Broker) ([]result, error)
 }
 
-func tests(quick bool) []test {
-	total, count := int64(256<<20), 4000
+// total is how many bytes of values a load produces.
+func (o options) total() int64 {
+	switch {
+	case o.mib > 0:
+		return o.mib << 20
+	case o.quick:
+		return 64 << 20
+	}
+	return 256 << 20
+}
+
+func tests(ctx context.Context, o options) []test {
+	quick, total, count := o.quick, o.total(), 4000
 	if quick {
-		total, count = 64<<20, 500
+		count = 500
 	}
 	out := []test{{"start", idle}}
 	for _, l := range loads(quick) {
@@ -62,7 +81,10 @@ func tests(quick bool) []test {
 		test{"1000 partitions", func(b *brokers.Broker) ([]result, error) { return creation(b, 1000) }},
 	)
 	if !quick {
-		out = append(out, test{"10000 partitions", func(b *brokers.Broker) ([]result, error) { return creation(b, 10000) }})
+		out = append(out,
+			test{"restart", func(b *brokers.Broker) ([]result, error) { return restart(ctx, b, 5000) }},
+			test{"10000 partitions", func(b *brokers.Broker) ([]result, error) { return creation(b, 10000) }},
+		)
 	}
 	return out
 }
@@ -103,63 +125,131 @@ func run(ctx context.Context, o options) error {
 	return writeTable(o.write, text)
 }
 
-// measure starts both brokers and gives each test to one after the other.
+// measure makes the tests of one node on both sides, then those of three.
 func measure(ctx context.Context, o options) ([]pair, error) {
-	dist, err := kafkadist.Ensure(ctx, kafkadist.Current, os.Stderr)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "weir-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	props := map[string]string{"log.retention.ms": "-1", "num.partitions": "1"}
-	weir, err := brokers.Start(ctx, brokers.Config{Binary: o.binary, Dir: dir + "/weir", Props: props, Port: 20900})
+	out, err := measureOne(ctx, o, dir)
+	if err != nil || o.quick || !o.only.MatchString(clusterName) {
+		return out, err
+	}
+	three, err := measureCluster(ctx, o, dir)
+	return append(out, three...), err
+}
+
+// measureOne starts a broker of each side and gives each test to one after the other.
+func measureOne(ctx context.Context, o options, dir string) ([]pair, error) {
+	chosen := slices.DeleteFunc(tests(ctx, o), func(t test) bool { return !o.only.MatchString(t.name) })
+	if len(chosen) == 0 {
+		return nil, nil
+	}
+	sides, err := start(ctx, o, dir)
+	for _, b := range sides {
+		defer b.Kill()
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer weir.Kill()
-	apache, err := brokers.Start(ctx, brokers.Config{Dist: dist, Dir: dir + "/apache", Props: props, Port: 20950})
-	if err != nil {
-		return nil, err
-	}
-	defer apache.Kill()
 	var out []pair
-	for _, t := range tests(o.quick) {
-		if !o.only.MatchString(t.name) || ctx.Err() != nil {
-			continue
+	for _, t := range chosen {
+		if ctx.Err() != nil {
+			break
 		}
 		fmt.Fprintln(os.Stderr, "measuring", t.name)
-		ours, err := t.run(weir)
-		if err != nil {
-			return out, fmt.Errorf("%s: weir: %w", t.name, err)
+		var pairs []pair
+		for _, b := range sides {
+			results, err := t.run(b)
+			if err != nil {
+				return out, fmt.Errorf("%s: %s: %w", t.name, b.Name(), err)
+			}
+			pairs = join(pairs, results, b.Name() == "apache")
 		}
-		theirs, err := t.run(apache)
-		if err != nil {
-			return out, fmt.Errorf("%s: apache: %w", t.name, err)
-		}
-		for i := range ours {
-			out = append(out, pair{ours[i], theirs[i].value})
-		}
+		out = append(out, pairs...)
 	}
 	return out, ctx.Err()
 }
 
+// start starts the brokers to measure.
+func start(ctx context.Context, o options, dir string) ([]*brokers.Broker, error) {
+	props := map[string]string{"log.retention.ms": "-1", "num.partitions": "1"}
+	var out []*brokers.Broker
+	if o.side != "apache" {
+		b, err := brokers.Start(ctx, brokers.Config{Binary: o.binary, Dir: dir + "/weir", Props: props, Port: 20900})
+		if err != nil {
+			return out, err
+		}
+		out = append(out, b)
+	}
+	if o.side == "weir" {
+		return out, nil
+	}
+	dist, err := kafkadist.Ensure(ctx, kafkadist.Current, os.Stderr)
+	if err != nil {
+		return out, err
+	}
+	b, err := brokers.Start(ctx, brokers.Config{Dist: dist, Dir: dir + "/apache", Props: props, Port: 20950})
+	if err != nil {
+		return out, err
+	}
+	return append(out, b), nil
+}
+
+// join puts the figures of one side beside those of the other. A side that is not measured has none.
+func join(out []pair, results []result, apache bool) []pair {
+	if out == nil {
+		out = make([]pair, len(results))
+	}
+	for i, r := range results {
+		if apache {
+			out[i].apache = r.value
+			r.value = out[i].value
+		}
+		out[i].result = r
+	}
+	return out
+}
+
+const head = "| test | figure | Weir | Apache Kafka | ratio | wanted |\n| --- | --- | ---: | ---: | ---: | --- |\n"
+
 // table is Markdown, one row per figure.
 func table(pairs []pair) string {
 	var b strings.Builder
-	b.WriteString("| test | figure | Weir | Apache Kafka | ratio | wanted |\n| --- | --- | ---: | ---: | ---: | --- |\n")
+	b.WriteString(head)
 	for _, p := range pairs {
-		wanted := ""
 		ratio := p.value / p.apache
-		if p.target > 0 {
-			wanted = fmt.Sprintf("≤ %g", p.target)
-			if ratio > p.target {
-				wanted += " **missed**"
-			}
+		fmt.Fprintf(&b, "| %s | %s | %.4g %s | %.4g %s | %.2f | %s |\n", p.test, p.what, p.value, p.unit, p.apache, p.unit, ratio, p.target.judge(p.result, ratio))
+	}
+	return b.String()
+}
+
+// merge replaces the rows of old that text has anew and appends those that are not there yet.
+func merge(old, text string) string {
+	key := func(row string) string {
+		if f := strings.SplitN(row, "|", 4); len(f) == 4 {
+			return f[1] + "|" + f[2]
 		}
-		fmt.Fprintf(&b, "| %s | %s | %.4g %s | %.4g %s | %.2f | %s |\n", p.test, p.what, p.value, p.unit, p.apache, p.unit, ratio, wanted)
+		return row
+	}
+	fresh := map[string]string{}
+	var order []string
+	for row := range strings.Lines(strings.TrimPrefix(text, head)) {
+		fresh[key(row)] = row
+		order = append(order, key(row))
+	}
+	var b strings.Builder
+	b.WriteString(head)
+	for row := range strings.Lines(strings.TrimPrefix(old, head)) {
+		if now, ok := fresh[key(row)]; ok {
+			row = now
+			delete(fresh, key(row))
+		}
+		b.WriteString(row)
+	}
+	for _, k := range order {
+		b.WriteString(fresh[k])
 	}
 	return b.String()
 }
@@ -172,10 +262,10 @@ func writeTable(path, text string) error {
 	if err != nil {
 		return err
 	}
-	head, rest, ok := strings.Cut(string(old), begin)
-	_, tail, ok2 := strings.Cut(rest, end)
+	before, rest, ok := strings.Cut(string(old), begin)
+	rows, tail, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
 		return fmt.Errorf("%s has no marks %q and %q", path, begin, end)
 	}
-	return os.WriteFile(path, []byte(head+begin+text+end+tail), 0o644)
+	return os.WriteFile(path, []byte(before+begin+merge(rows, text)+end+tail), 0o644)
 }
