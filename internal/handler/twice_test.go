@@ -10,7 +10,9 @@ import (
 
 func TestWhatIsNamedTwiceCountsOnce(t *testing.T) {
 	for _, n := range []int32{1, fewEntries, 3 * fewEntries} {
-		part := func(i int32, b byte) wire.ProducePartition { return wire.ProducePartition{Index: i, Records: []byte{b}} }
+		part := func(i int32, b byte) wire.ProducePartition {
+			return wire.ProducePartition{Index: i, Records: []byte{b}}
+		}
 		shared := make([]wire.ProducePartition, 0, 8*n) // one array behind both lists, as a decoder may have it
 		var want []wire.ProducePartition
 		for i := range n {
