@@ -66,34 +66,48 @@ type trio struct {
 	options
 }
 
+// clusterTests are the names of what is measured of three nodes, in this order.
+func clusterTests() []test {
+	var out []test
+	for _, l := range []load{{1024, 6, 0, -1}, {100, 6, 0, -1}, {1024, 1, 0, -1}, {100, 1, 0, -1}} {
+		name := fmt.Sprintf("%s, %d B, %d partitions", clusterName, l.recordBytes, l.partitions)
+		out = append(out, test{name: name, three: func(c trio, _ context.Context) ([]result, error) { return c.produce(name, l) }})
+	}
+	return append(out,
+		test{name: clusterName + ", memory", three: trio.memory},
+		test{name: clusterName + ", latency", three: trio.latency},
+		test{name: clusterName + ", gaps", three: trio.gaps},
+	)
+}
+
 func (c trio) measure(ctx context.Context) ([]result, error) {
 	var out []result
-	for _, l := range []load{{1024, 6, 0, -1}, {100, 6, 0, -1}, {1024, 1, 0, -1}} {
-		results, err := c.produce(l)
+	for _, t := range clusterTests() {
+		if !c.only.MatchString(t.name) {
+			continue
+		}
+		results, err := t.three(c, ctx)
 		if err != nil {
-			return out, err
+			return out, fmt.Errorf("%s: %w", t.name, err)
 		}
 		out = append(out, results...)
 	}
-	var memory int64
+	return out, nil
+}
+
+func (c trio) memory(context.Context) ([]result, error) {
+	var sum int64
 	for _, b := range c.nodes {
 		n, err := b.Anonymous()
 		if err != nil {
-			return out, err
+			return nil, err
 		}
-		memory += n
+		sum += n
 	}
-	out = append(out, result{clusterName, "anonymous memory of all, after that load", float64(memory) / (1 << 20), "MiB", ratio(0.1)})
-	results, err := c.latency()
-	if err != nil {
-		return out, err
-	}
-	out = append(out, results...)
-	results, err = c.gaps(ctx)
-	return append(out, results...), err
+	return []result{{clusterName, "anonymous memory of all, after that load", float64(sum) / (1 << 20), "MiB", ratio(0.1)}}, nil
 }
 
-func (c trio) produce(l load) ([]result, error) {
+func (c trio) produce(name string, l load) ([]result, error) {
 	total := c.total()
 	topic := fmt.Sprintf("three-%d-%d", l.recordBytes, l.partitions)
 	leader, err := c.create(topic, l.partitions)
@@ -107,14 +121,13 @@ func (c trio) produce(l load) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("%s, %d B, %d partitions", clusterName, l.recordBytes, l.partitions)
 	return []result{
 		{name, "produce, CPU of all per GiB", cpu.Seconds() / (float64(total) / gib), "s", ratio(0.2)},
 		{name, "produce, MiB/s", float64(total) / (1 << 20) / wall.Seconds(), "", wanted{least: 3}},
 	}, nil
 }
 
-func (c trio) latency() ([]result, error) {
+func (c trio) latency(context.Context) ([]result, error) {
 	const topic = "three-latency"
 	leader, err := c.create(topic, 1)
 	if err != nil {

@@ -50,10 +50,11 @@ type options struct {
 	side          string // weir or apache; empty: both
 }
 
-// test is one measurement, made on each broker in turn.
+// test is one measurement, made on each side in turn, of one broker or of three.
 type test struct {
-	name string
-	run  func(*brokers.Broker) ([]result, error)
+	name  string
+	run   func(*brokers.Broker) ([]result, error)
+	three func(trio, context.Context) ([]result, error)
 }
 
 // total is how many bytes of values a load produces.
@@ -72,18 +73,18 @@ func tests(ctx context.Context, o options) []test {
 	if quick {
 		count = 500
 	}
-	out := []test{{"start", idle}}
+	out := []test{{name: "start", run: idle}}
 	for _, l := range loads(quick) {
-		out = append(out, test{l.String(), func(b *brokers.Broker) ([]result, error) { return throughput(b, l, total) }})
+		out = append(out, test{name: l.String(), run: func(b *brokers.Broker) ([]result, error) { return throughput(b, l, total) }})
 	}
 	out = append(out,
-		test{"latency", func(b *brokers.Broker) ([]result, error) { return latency(b, 200, count) }},
-		test{"1000 partitions", func(b *brokers.Broker) ([]result, error) { return creation(b, 1000) }},
+		test{name: "latency", run: func(b *brokers.Broker) ([]result, error) { return latency(b, 200, count) }},
+		test{name: "1000 partitions", run: func(b *brokers.Broker) ([]result, error) { return creation(b, 1000) }},
 	)
 	if !quick {
 		out = append(out,
-			test{"restart", func(b *brokers.Broker) ([]result, error) { return restart(ctx, b, 5000) }},
-			test{"10000 partitions", func(b *brokers.Broker) ([]result, error) { return creation(b, 10000) }},
+			test{name: "restart", run: func(b *brokers.Broker) ([]result, error) { return restart(ctx, b, 5000) }},
+			test{name: "10000 partitions", run: func(b *brokers.Broker) ([]result, error) { return creation(b, 10000) }},
 		)
 	}
 	return out
@@ -133,7 +134,7 @@ func measure(ctx context.Context, o options) ([]pair, error) {
 	}
 	defer os.RemoveAll(dir)
 	out, err := measureOne(ctx, o, dir)
-	if err != nil || o.quick || !o.only.MatchString(clusterName) {
+	if err != nil || o.quick || !slices.ContainsFunc(clusterTests(), func(t test) bool { return o.only.MatchString(t.name) }) {
 		return out, err
 	}
 	three, err := measureCluster(ctx, o, dir)

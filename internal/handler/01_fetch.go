@@ -191,20 +191,16 @@ func (f *fetch) try(deadline time.Time) {
 // park waits for missing more bytes, and tries again then. It reports false if it did not begin to wait, since there is
 // more to read already.
 func (f *fetch) park(missing int64, deadline time.Time) bool {
-	if f.local == 0 {
-		f.local = time.Since(f.r.Received)
+	if f.follower {
+		return f.parkFollower(missing, deadline)
 	}
 	ended := make(chan struct{})
 	w := f.b.Replicas.AwaitData(f.specs, &f.by, missing, time.Until(deadline), func() { close(ended) })
 	if w == nil {
 		return false
 	}
-	end := func() {
-		w.Cancel()
-		resp, _, _ := f.read()
-		f.answer(resp)
-	}
 	started := f.b.Group.Go("parked fetch", func(ctx context.Context) {
+		f.r.MayBlock = true
 		select {
 		case <-ended:
 			f.try(deadline)
@@ -213,12 +209,40 @@ func (f *fetch) park(missing int64, deadline time.Time) bool {
 		case <-f.b.stopping:
 		case <-ctx.Done():
 		}
-		end()
+		w.Cancel()
+		f.answerNow()
 	})
 	if !started { // the node stops
-		end()
+		w.Cancel()
+		f.answerNow()
 	}
 	return true
+}
+
+// parkFollower is park without a goroutine that waits: a follower comes for every batch, and each goroutine that is woken
+// costs as much as the request itself. When the follower is gone its request ends with its time.
+func (f *fetch) parkFollower(missing int64, deadline time.Time) bool {
+	p := &parkedFetch{fetch: f}
+	w := f.b.Replicas.AwaitData(f.specs, &f.by, missing, time.Until(deadline), func() {
+		f.b.parked.remove(p)
+		if !f.b.Group.Go("parked fetch", func(context.Context) {
+			f.r.MayBlock = true
+			f.try(deadline)
+		}) {
+			f.answerNow()
+		}
+	})
+	if w == nil {
+		return false
+	}
+	f.b.parked.add(p, w)
+	return true
+}
+
+// answerNow answers with what there is.
+func (f *fetch) answerNow() {
+	resp, _, _ := f.read()
+	f.answer(resp)
 }
 
 // read reads every partition in order until the answer is full. urgent is true if something has to be said now:

@@ -81,6 +81,7 @@ type Broker struct {
 	// creatingOffsets is set while the creation of __consumer_offsets is under way.
 	creatingOffsets atomic.Bool
 	stopping        chan struct{} // closed by Stop
+	parked          parkedFetches
 	// What ApiVersions answers on either kind of listener.
 	apiKeys, controllerKeys []kmsg.ApiVersionsResponseApiKey
 	controllerRoutes        []wire.Route
@@ -96,7 +97,10 @@ func New(d Deps) *Broker {
 
 // Stop answers the requests that wait for data, so that nobody waits for them. It is called once, before the listeners
 // close.
-func (b *Broker) Stop() { close(b.stopping) }
+func (b *Broker) Stop() {
+	close(b.stopping)
+	b.parked.stop()
+}
 
 // requestContext says to the controller whose request it is.
 func requestContext(r *wire.Request) controller.RequestContext {

@@ -58,7 +58,7 @@ func (n *Node) peerTo(id int32) (*peer.Client, error) {
 	return peer.New(n.secured(listener, peer.Config{
 		Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: fmt.Sprintf("broker-%d-fetcher", n.id),
 		RequestTimeout: cfg.Millis("replica.socket.timeout.ms"), ReceiveBufferBytes: cfg.Int("replica.socket.receive.buffer.bytes"),
-		Group: n.work, Log: n.room("peer"),
+		Direct: true, Group: n.work, Log: n.room("peer"),
 	})), nil
 }
 

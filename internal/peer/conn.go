@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -54,6 +55,7 @@ type conn struct {
 	err         error
 	retired     bool          // ends when the queue is empty
 	done        chan struct{} // closed when the connection has ended
+	unwatch     func() bool   // with Direct: the group's end is of no interest any more
 }
 
 // open makes a connection, learns the versions and logs in.
@@ -67,7 +69,11 @@ func open(ctx context.Context, cfg *Config) (*conn, error) {
 	c := &conn{cfg: cfg, nc: nc, format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(cfg.ClientID)), in: bufio.NewReaderSize(nc, readBuffer),
 		slots: make(chan struct{}, cfg.InFlight), sending: lifecycle.NewIOLock(), done: make(chan struct{})}
 	c.tune()
-	if !cfg.Group.Go("peer "+cfg.Address, c.read) {
+	if cfg.Direct {
+		c.mu.Lock()
+		c.unwatch = context.AfterFunc(cfg.Group.Context(), func() { c.shut(ErrClosed) })
+		c.mu.Unlock()
+	} else if !cfg.Group.Go("peer "+cfg.Address, c.read) {
 		_ = nc.Close() // nothing was sent on it
 		return nil, ErrClosed
 	}
@@ -171,6 +177,9 @@ func (c *conn) choose(req kmsg.Request) error {
 
 // do sends a request and waits for its answer.
 func (c *conn) do(ctx context.Context, req kmsg.Request) (*Answer, error) {
+	if c.cfg.Direct {
+		return c.doDirect(ctx, req)
+	}
 	timer := time.NewTimer(c.cfg.RequestTimeout)
 	defer timer.Stop()
 	select {
@@ -194,6 +203,42 @@ func (c *conn) do(ctx context.Context, req kmsg.Request) (*Answer, error) {
 		}
 	case <-timer.C:
 		c.shut(fmt.Errorf("%w after %v (%s)", ErrTimeout, c.cfg.RequestTimeout, wire.APIName(req.Key())))
+	}
+	<-q.done
+	return q.answer, q.err
+}
+
+// doDirect is do where nobody else reads.
+func (c *conn) doDirect(ctx context.Context, req kmsg.Request) (*Answer, error) {
+	select {
+	case c.slots <- struct{}{}:
+	case <-c.done:
+		return nil, c.ended()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	q, err := c.send(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { c.shut(ctx.Err()) })
+	defer stop()
+	err = c.nc.SetReadDeadline(time.Now().Add(c.cfg.RequestTimeout))
+	var a frame
+	if err == nil {
+		a, err = c.receive()
+	}
+	if err == nil {
+		err = c.settle(a)
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		err = errClosedThere
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = fmt.Errorf("%w after %v (%s)", ErrTimeout, c.cfg.RequestTimeout, wire.APIName(req.Key()))
+	}
+	if err != nil {
+		c.shut(err) // which settles q, if it is not settled
 	}
 	<-q.done
 	return q.answer, q.err
@@ -274,6 +319,9 @@ func (c *conn) shut(reason error) {
 		close(q.done)
 	}
 	close(c.done)
+	if c.unwatch != nil {
+		c.unwatch()
+	}
 	c.mu.Unlock()
 	_ = c.nc.Close() // the reason is known
 }
@@ -292,6 +340,8 @@ func (c *conn) retire() {
 // errRetired ends a connection on which nobody waits. A request that gets it was not sent.
 var errRetired = errors.New("the session of the login has ended")
 
+var errClosedThere = errors.New("closed by the other side")
+
 // read takes answers until the connection ends.
 func (c *conn) read(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { c.shut(ErrClosed) })
@@ -300,7 +350,7 @@ func (c *conn) read(ctx context.Context) {
 		a, err := c.receive()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
-				err = errors.New("closed by the other side")
+				err = errClosedThere
 			}
 			c.shut(err)
 			return

@@ -43,6 +43,10 @@ type Config struct {
 	RequestTimeout time.Duration
 	// Backoff is the first pause after a failure to connect, doubled with each further one up to MaxBackoff [20 ms, 1 s].
 	Backoff, MaxBackoff time.Duration
+	// Direct lets whoever makes a request read its answer, one request at a time, without a goroutine in between that is
+	// woken for each. That the other side has hung up is noticed by the next request, and one that is given up (ctx) ends
+	// the connection: for clients that always have a request under way.
+	Direct bool
 	// InFlight bounds the requests without an answer [32]; further ones wait.
 	InFlight int
 	// MaxResponseBytes bounds an answer [100 MiB]; a longer one closes the connection.
@@ -51,7 +55,7 @@ type Config struct {
 	MaxVersions map[int16]int16
 	// SendBufferBytes and ReceiveBufferBytes set the socket's buffers; 0 or less leaves them to the system.
 	SendBufferBytes, ReceiveBufferBytes int
-	// Group owns the goroutine that reads answers. When it stops, connections end.
+	// Group owns the goroutine that reads answers, if there is one. When it stops, connections end.
 	Group *lifecycle.Group
 	Log   *slog.Logger // nil: slog's default
 }
@@ -82,6 +86,9 @@ func (c Config) withDefaults() Config {
 	set(&c.MaxBackoff, time.Second)
 	set(&c.InFlight, 32)
 	set(&c.MaxResponseBytes, 100<<20)
+	if c.Direct {
+		c.InFlight = 1
+	}
 	if c.Dial == nil {
 		c.Dial = dialTCP
 	}

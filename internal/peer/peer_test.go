@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -30,6 +31,14 @@ type other struct {
 	// refuse, if not nil, says whether the n-th dial fails.
 	refuse func(n int32) error
 	keys   []kmsg.ApiVersionsResponseApiKey
+	direct bool // Config.Direct
+}
+
+// eachWay plays a test with a goroutine that reads answers, and without.
+func eachWay(t *testing.T, f func(t *testing.T, direct bool)) {
+	for _, direct := range []bool{false, true} {
+		t.Run(fmt.Sprint("direct ", direct), func(t *testing.T) { synctest.Test(t, func(t *testing.T) { f(t, direct) }) })
+	}
 }
 
 type session struct {
@@ -133,7 +142,7 @@ func newClient(t *testing.T, o *other, edit func(*Config)) *Client {
 	}
 	g := lifecycle.New("test", slog.New(slog.DiscardHandler))
 	t.Cleanup(g.Stop)
-	cfg := Config{Address: "other:1", ClientID: "test", Dial: o.dial, Group: g, Log: slog.New(slog.DiscardHandler)}
+	cfg := Config{Address: "other:1", ClientID: "test", Dial: o.dial, Group: g, Log: slog.New(slog.DiscardHandler), Direct: o.direct}
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -213,7 +222,7 @@ func TestPipelines(t *testing.T) {
 }
 
 func TestReconnectsAfterALoss(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachWay(t, func(t *testing.T, direct bool) {
 		o := &other{serve: func(n int32, s *session) {
 			if n == 1 {
 				_, _ = s.next() // closes with the request on it
@@ -221,6 +230,7 @@ func TestReconnectsAfterALoss(t *testing.T) {
 			}
 			echo(s)
 		}}
+		o.direct = direct
 		c := newClient(t, o, nil)
 		if err := c.Connect(t.Context()); err != nil {
 			t.Fatal(err)
@@ -239,7 +249,7 @@ func TestReconnectsAfterALoss(t *testing.T) {
 }
 
 func TestBacksOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachWay(t, func(t *testing.T, direct bool) {
 		refused := errors.New("refused")
 		o := &other{serve: func(_ int32, s *session) { echo(s) }, refuse: func(n int32) error {
 			if n <= 4 {
@@ -247,6 +257,7 @@ func TestBacksOff(t *testing.T) {
 			}
 			return nil
 		}}
+		o.direct = direct
 		c := newClient(t, o, func(cfg *Config) { cfg.Backoff, cfg.MaxBackoff = 100*time.Millisecond, 300*time.Millisecond })
 		start := time.Now()
 		for range 4 {
@@ -352,9 +363,10 @@ func TestBadAnswersCloseTheConnection(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachWay(t, func(t *testing.T, direct bool) {
 		o := &other{serve: func(_ int32, s *session) { echo(s) }}
 		var logins atomic.Int32
+		o.direct = direct
 		c := newClient(t, o, func(cfg *Config) {
 			cfg.Login = func(_ context.Context, ask Exchange) (time.Time, error) {
 				if _, err := ask(metadata("login")); err != nil {
@@ -383,7 +395,7 @@ func TestLogin(t *testing.T) {
 // A session that ends takes no request along: what was asked on it is answered, what is asked then goes over a new
 // connection.
 func TestSessionEndsBetweenRequests(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachWay(t, func(t *testing.T, direct bool) {
 		o := &other{serve: func(n int32, s *session) {
 			for {
 				r, err := s.next()
@@ -398,6 +410,7 @@ func TestSessionEndsBetweenRequests(t *testing.T) {
 				}
 			}
 		}}
+		o.direct = direct
 		c := newClient(t, o, func(cfg *Config) {
 			cfg.RequestTimeout = time.Hour
 			cfg.Login = func(context.Context, Exchange) (time.Time, error) { return time.Now().Add(time.Minute), nil }
@@ -418,9 +431,10 @@ func TestSessionEndsBetweenRequests(t *testing.T) {
 
 // A node that refuses this one is tried more and more seldom, and it is said once in a while.
 func TestRefusalIsTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	eachWay(t, func(t *testing.T, direct bool) {
 		var told bytes.Buffer
 		o := &other{serve: func(_ int32, s *session) { echo(s) }}
+		o.direct = direct
 		c := newClient(t, o, func(cfg *Config) {
 			cfg.MaxBackoff = 200 * time.Millisecond
 			cfg.Log = slog.New(slog.NewTextHandler(&told, nil))
@@ -486,5 +500,50 @@ func FuzzReceive(f *testing.F) {
 		}()
 		c := New(Config{Group: g, Dial: func(context.Context, string) (net.Conn, error) { return here, nil }, MaxResponseBytes: 1 << 20})
 		_, _ = c.Do(context.Background(), metadata("a"))
+	})
+}
+
+// TestDirect: a client whose requests read their answers themselves takes one at a time; one that is given up, or that
+// gets no answer in time, ends the connection.
+func TestDirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &other{direct: true, serve: func(n int32, s *session) {
+			for n <= 3 {
+				if _, err := s.next(); err != nil {
+					return
+				}
+			}
+			echo(s)
+		}}
+		c := newClient(t, o, func(cfg *Config) { cfg.RequestTimeout = 5 * time.Second })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		if _, err := c.Do(ctx, metadata("a")); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrLost) || time.Since(start) != time.Second {
+			t.Errorf("given up: %v after %v", err, time.Since(start))
+		}
+		start = time.Now()
+		if _, err := c.Do(t.Context(), metadata("a")); !errors.Is(err, ErrTimeout) || time.Since(start) != 5*time.Second {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		// Close ends a request under way.
+		time.AfterFunc(time.Second, func() {
+			c.lock.Lock()
+			cn := c.conn
+			c.lock.Unlock()
+			cn.shut(ErrClosed)
+		})
+		if _, err := c.Do(t.Context(), metadata("a")); !errors.Is(err, ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+		var group sync.WaitGroup
+		for i := range 10 {
+			group.Go(func() { ask(t, c, fmt.Sprint(i)) })
+		}
+		group.Wait()
+		if n := o.dials.Load(); n != 4 {
+			t.Errorf("%d connections", n)
+		}
+		c.Close()
 	})
 }

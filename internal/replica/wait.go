@@ -113,9 +113,11 @@ func (w *Wait) leave() {
 	}
 }
 
-// Cancel ends the wait without running its end; the request is gone.
-func (w *Wait) Cancel() {
-	if w.op.Claim() {
-		w.leave()
+// Cancel ends the wait without running its end, and reports whether it had not ended before.
+func (w *Wait) Cancel() bool {
+	if !w.op.Claim() {
+		return false
 	}
+	w.leave()
+	return true
 }

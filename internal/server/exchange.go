@@ -275,8 +275,12 @@ func (e *exchange) complete() {
 		c.writing = true
 		c.writers.Add(1)
 	}
+	here := e.req.MayBlock
 	c.mu.Unlock()
-	if start {
+	switch {
+	case start && here:
+		c.out.later()
+	case start:
 		go c.out.later()
 	}
 }

@@ -58,6 +58,9 @@ type Request struct {
 	ThrottleMs int32
 	// Charged says that the handler has counted the request against its client's quotas itself.
 	Charged bool
+	// MayBlock says that whoever replies can wait for the peer to take the answer: a goroutine of this request alone.
+	// Else the server sends it from one of its own.
+	MayBlock bool
 }
 
 // Reply hands the answer over and ends the handler's ownership of r. A nil answer means that the protocol

@@ -378,7 +378,7 @@ func (b *Broker) peerTo(id int32) (*peer.Client, error) {
 		return nil, fmt.Errorf("broker %d is not known", id)
 	}
 	ep, _ := o.Endpoint(listenerName)
-	return peer.New(peer.Config{Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: "fetcher", Dial: b.dial, Group: b.work, Log: b.c.Logger}), nil
+	return peer.New(peer.Config{Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: "fetcher", Dial: b.dial, Direct: true, Group: b.work, Log: b.c.Logger}), nil
 }
 
 // Kill ends the process as kill -9 does: nothing is flushed, and nobody is told.
