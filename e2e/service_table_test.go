@@ -314,6 +314,13 @@ func (h *house) scaleOut(l *load) {
 		<-end.C
 		return float64(l.bytes.Load()-from) / time.Since(at).Seconds()
 	}
+	// What waited through the scene before would count as more than the load's rate.
+	h.await(func() error {
+		if waiting := l.sent.Load() - l.acked.Load(); waiting > 20 {
+			return fmt.Errorf("%d records wait for their acknowledgement", waiting)
+		}
+		return nil
+	})
 	before := rate(3 * time.Second)
 	began, from := time.Now(), l.bytes.Load()
 	op := h.change(controlplane.ChangeRequest{Kind: spec.OpScale, Brokers: 5})
