@@ -6,7 +6,7 @@ var replicationDefs = []Def{
 	{Name: "follower.fetch.last.tiered.offset.enable", Type: Boolean, Default: "false", Importance: Medium, Update: ClusterWide, Effect: NoEffect, Why: "tiered storage is not there yet"},
 	{Name: "follower.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Importance: Medium, Update: ClusterWide, Valid: atLeast(0), DynamicOnly: true,
 		Doc: "How many bytes a second a broker fetches for followers that are behind, of replicas in follower.replication.throttled.replicas. Can be set while running only."},
-	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Valid: atLeast(1), Effect: NoEffect, Why: "leaders go back to their preferred replicas when kafka-leader-election asks, not by themselves"},
+	{Name: "leader.imbalance.check.interval.seconds", Type: Long, Default: "300", Valid: atLeast(1)},
 	{Name: "leader.replication.throttled.rate", Type: Long, Default: "9223372036854775807", Importance: Medium, Update: ClusterWide, Valid: atLeast(0), DynamicOnly: true,
 		Doc: "How many bytes a second a broker sends to followers that are not in sync, of replicas in leader.replication.throttled.replicas. Can be set while running only."},
 	{Name: "replica.alter.log.dirs.io.max.bytes.per.second", Type: Long, Default: "9223372036854775807", Importance: Medium, Update: ClusterWide, Valid: atLeast(0), DynamicOnly: true,

@@ -8,7 +8,7 @@ var serverDefs = []Def{
 	{Name: "alter.log.dirs.replication.quota.window.size.seconds", Type: Int, Default: "1", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "moves between directories are throttled by replica.alter.log.dirs.io.max.bytes.per.second alone"},
 	{Name: "auto.create.topics.enable", Type: Boolean, Default: "true",
 		Doc: "Whether a topic that a client asks for is created."},
-	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true", Effect: NoEffect, Why: "leaders go back to their preferred replicas when kafka-leader-election asks, not by themselves"},
+	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true"},
 	{Name: "background.threads", Type: Int, Default: "10", Update: ClusterWide, Valid: atLeast(1), Effect: NoEffect, Why: "goroutines take the place of threads, as many as there is work"},
 	{Name: "broker.heartbeat.interval.ms", Type: Int, Default: "2000", Importance: Medium,
 		Doc: "How often the broker tells the controller that it lives."},

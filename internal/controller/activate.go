@@ -31,6 +31,7 @@ func (c *Controller) lead(epoch int32, next int64, img *image.Image, inTx bool) 
 		c.brokers[b.ID] = &liveBroker{contact: now}
 	}
 	c.scheduleFencing()
+	c.scheduleBalance(c.balanceInterval())
 	c.activeNow.Store(true)
 	c.log.Info("controller: active", "epoch", epoch, "offset", c.proposed, "topics", c.state.TopicCount(), "partitions", c.state.PartitionCount())
 	c.once.Do(func() { c.settle(func(error) { close(c.ready) }) })

@@ -49,17 +49,18 @@ type Controller struct {
 	stop   <-chan struct{}
 
 	// The loop's.
-	active   bool
-	epoch    int32
-	state    *image.Image
-	proposed int64 // offset of the last record proposed
-	applied  int64 // offset of the last record committed and published
-	waiting  []waiter
-	brokers  map[int32]*liveBroker
-	timer    *time.Timer
-	ended    []endedBroker
-	ready    chan struct{} // closed when this node leads for the first time
-	once     sync.Once
+	active       bool
+	epoch        int32
+	state        *image.Image
+	proposed     int64 // offset of the last record proposed
+	applied      int64 // offset of the last record committed and published
+	waiting      []waiter
+	brokers      map[int32]*liveBroker
+	timer        *time.Timer
+	balanceTimer *time.Timer
+	ended        []endedBroker
+	ready        chan struct{} // closed when this node leads for the first time
+	once         sync.Once
 
 	activeNow atomic.Bool // active, for those who only ask
 }
@@ -176,12 +177,16 @@ func (c *Controller) postIf(limit int, f func()) bool {
 func (c *Controller) run(ctx context.Context) {
 	c.timer = time.NewTimer(time.Hour)
 	defer c.timer.Stop()
+	c.balanceTimer = time.NewTimer(time.Hour)
+	defer c.balanceTimer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.timer.C:
 			c.decided(c.fenceStale)
+		case <-c.balanceTimer.C:
+			c.decided(c.balance)
 		case <-c.wake:
 		}
 		c.mu.Lock()
