@@ -1,12 +1,14 @@
 package handler
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/security/authz"
+	"github.com/weir-stream/weir/internal/uplink"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -52,6 +54,7 @@ func (b *Broker) handleEnvelope(r *wire.Request) {
 		if v, ok := answer.(kmsg.Response); ok {
 			v.SetVersion(inner.Version)
 		}
+		resp.UnknownTags.Set(uplink.OffsetTag, binary.BigEndian.AppendUint64(nil, uint64(b.Image().Offset())))
 		resp.ResponseData = answer.AppendTo(wire.AppendResponseHeader(nil, inner.Key, inner.Version, inner.CorrelationID))
 		r.Reply(resp)
 	}

@@ -106,6 +106,7 @@ type Node struct {
 	authz      authz.Authorizer
 	observer   *observer
 	presence   *presence
+	acts       milestone
 	rights     *authz.Standard // nil: nobody is refused
 	server     *server.Server
 

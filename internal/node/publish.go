@@ -30,6 +30,7 @@ func (n *Node) publish(img *image.Image, d *image.Delta) {
 	}
 	n.publishDeletions(d)
 	n.sendAssignments()
+	n.acts.reach(img.Offset())
 }
 
 // publishConfigs takes over dynamic settings of the broker and of topics.

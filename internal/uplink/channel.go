@@ -40,7 +40,16 @@ type NetworkConfig struct {
 	Leader  func() Leader
 	Changed func() <-chan struct{}
 	Connect func(address string) *peer.Client
+	// Await returns when this node acts on the metadata up to an offset, or ctx has ended; nil: nobody waits.
+	Await func(ctx context.Context, offset int64)
 }
+
+// OffsetTag is the tag of an Envelope's answer in which a controller of Weir says up to which offset of the metadata the
+// answer reaches, in eight bytes. Others pass over it.
+const OffsetTag = 0x57e1
+
+// awaitPatience bounds how long an answer waits for this node to have seen what it tells.
+const awaitPatience = time.Second
 
 // Network is the Channel to the active controller, wherever it is: a call if it is this node, else a connection. Requests
 // of this broker go as they are, those of clients in an Envelope, with the client's principal (KIP-590). When the
@@ -174,7 +183,25 @@ func (n *Network) envelope(ctx context.Context, address string, rc controller.Re
 	if code := wire.Code(e.ErrorCode); code != wire.None {
 		return nil, code
 	}
+	n.await(ctx, e)
 	return readForwarded(req, e.ResponseData)
+}
+
+// await holds an answer back until this node has seen the change: who creates a topic and then asks the same node for it
+// finds it. Apache Kafka does not wait.
+func (n *Network) await(ctx context.Context, e *kmsg.EnvelopeResponse) {
+	var offset int64
+	e.UnknownTags.Each(func(key uint32, value []byte) {
+		if key == OffsetTag && len(value) == 8 {
+			offset = int64(binary.BigEndian.Uint64(value))
+		}
+	})
+	if offset == 0 || n.cfg.Await == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitPatience)
+	defer cancel()
+	n.cfg.Await(ctx, offset)
 }
 
 // readForwarded reads the answer in an Envelope: a header of its own, and the body in the version that was asked.
