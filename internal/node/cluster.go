@@ -66,7 +66,7 @@ func (n *Node) channel() uplink.Channel {
 	}
 	cfg := uplink.NetworkConfig{
 		NodeID: n.id, Connect: n.controllerPeer, Leader: n.activeController,
-		Changed: func() <-chan struct{} { return n.quorum.Changed() }, Await: n.acts.wait,
+		Changed: func() <-chan struct{} { return n.quorum.Changed() }, Await: n.acts.wait, Group: n.metaGroup,
 	}
 	if nc.Controller {
 		cfg.Local = n.controller

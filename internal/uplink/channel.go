@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/controller"
+	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -40,6 +41,8 @@ type NetworkConfig struct {
 	Leader  func() Leader
 	Changed func() <-chan struct{}
 	Connect func(address string) *peer.Client
+	// Group owns the goroutines that watch, while a request is under way, whether another controller is active.
+	Group *lifecycle.Group
 	// Await returns when this node acts on the metadata up to an offset, or ctx has ended; nil: nobody waits.
 	Await func(ctx context.Context, offset int64)
 }
@@ -126,7 +129,12 @@ func ofBrokers(key int16) bool {
 }
 
 func (n *Network) ask(ctx context.Context, address string, _ controller.RequestContext, req kmsg.Request) (kmsg.Response, error) {
+	ctx, stop := n.whileActive(ctx, address)
+	defer stop()
 	resp, err := n.client(address, req.Key()).Do(ctx, req)
+	if context.Cause(ctx) == errMoved {
+		return nil, wire.NotController
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +142,30 @@ func (n *Network) ask(ctx context.Context, address string, _ controller.RequestC
 		return nil, wire.NotController
 	}
 	return resp, nil
+}
+
+// errMoved says that another controller is active.
+var errMoved = errors.New("the active controller is another one")
+
+// whileActive ends with ctx, or when another controller is known to be active than the one at the address: what this node
+// asks on its own behalf may be asked twice, and a controller that is frozen answers too late for a session.
+func (n *Network) whileActive(ctx context.Context, address string) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	n.cfg.Group.Go("watch the active controller", func(context.Context) {
+		for {
+			changed := n.cfg.Changed()
+			if l := n.cfg.Leader(); l.ID >= 0 && (l.Address != address || l.ID == n.cfg.NodeID && n.cfg.Local != nil) {
+				cancel(errMoved)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return ctx, func() { cancel(nil) }
 }
 
 func errorCodeOf(resp kmsg.Response) wire.Code {
