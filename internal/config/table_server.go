@@ -4,8 +4,8 @@ package config
 
 var serverDefs = []Def{
 	{Name: "alter.config.policy.class.name", Type: Class, Null: true, Importance: Low, Effect: Refused},
-	{Name: "alter.log.dirs.replication.quota.window.num", Type: Int, Default: "11", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "moves between directories are throttled by replica.alter.log.dirs.io.max.bytes.per.second alone"},
-	{Name: "alter.log.dirs.replication.quota.window.size.seconds", Type: Int, Default: "1", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "moves between directories are throttled by replica.alter.log.dirs.io.max.bytes.per.second alone"},
+	{Name: "alter.log.dirs.replication.quota.window.num", Type: Int, Default: "11", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "moves between directories are held to replica.alter.log.dirs.io.max.bytes.per.second at every moment, not on average"},
+	{Name: "alter.log.dirs.replication.quota.window.size.seconds", Type: Int, Default: "1", Importance: Low, Valid: atLeast(1), Effect: NoEffect, Why: "moves between directories are held to replica.alter.log.dirs.io.max.bytes.per.second at every moment, not on average"},
 	{Name: "auto.create.topics.enable", Type: Boolean, Default: "true",
 		Doc: "Whether a topic that a client asks for is created."},
 	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true"},

@@ -67,6 +67,7 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	n.replicas = replica.New(replica.Config{
 		NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics,
 		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
+		ThrottleWindow: quotaWindow(cfg.Int("replication.quota.window.num"), cfg.Int("replication.quota.window.size.seconds")),
 	})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
 	n.quotas = newQuotas(cfg)

@@ -19,6 +19,7 @@ func (w Window) sizeMs() int64 { return max(w.Size.Milliseconds(), 1) }
 // milliseconds and must not go back by much.
 type Rate struct {
 	window  Window
+	simple  bool
 	samples []sample
 	current int
 }
@@ -32,6 +33,14 @@ type sample struct {
 func NewRate(w Window) Rate {
 	w.Samples = max(w.Samples, 1)
 	return Rate{window: w}
+}
+
+// NewSimpleRate returns a rate that is measured over the time since its oldest piece began, one piece at least: Kafka's
+// SimpleRate, by which copies of replicas are held back.
+func NewSimpleRate(w Window) Rate {
+	r := NewRate(w)
+	r.simple = true
+	return r
 }
 
 // Record counts an event of that size; a negative one takes back what was counted.
@@ -71,6 +80,9 @@ func (r *Rate) SpanMs(nowMs int64) int64 {
 		oldest = min(oldest, r.samples[i].start)
 	}
 	elapsed, size := nowMs-oldest, r.window.sizeMs()
+	if r.simple {
+		return max(elapsed, size)
+	}
 	if full, least := elapsed/size, int64(r.window.Samples-1); full < least {
 		elapsed += (least - full) * size
 	}

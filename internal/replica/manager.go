@@ -12,6 +12,7 @@ import (
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
 	"github.com/weir-stream/weir/internal/peer"
+	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -43,6 +44,8 @@ type Config struct {
 	Metrics *telemetry.Registry
 
 	Settings func() Settings
+	// ThrottleWindow is what the rates of throttled replicas are measured over [11 windows of 1 s].
+	ThrottleWindow quota.Window
 	// Alive and Rack tell of other brokers what the metadata has. They are called under a replica's lock.
 	Alive partition.Alive
 	Rack  func(broker int32) string
@@ -87,8 +90,12 @@ func New(cfg Config) *Manager {
 	if m.rack == nil {
 		m.rack = func(int32) string { return "" }
 	}
-	m.leaderThrottle = newThrottle(func() int64 { return m.settings().LeaderThrottle })
-	m.followerThrottle = newThrottle(func() int64 { return m.settings().FollowerThrottle })
+	window := cfg.ThrottleWindow
+	if window == (quota.Window{}) {
+		window = quota.Window{Samples: 11, Size: time.Second}
+	}
+	m.leaderThrottle = newThrottle(window, func() int64 { return m.settings().LeaderThrottle })
+	m.followerThrottle = newThrottle(window, func() int64 { return m.settings().FollowerThrottle })
 	m.isr, m.fetchers = newISRSender(m), newFetchers(m)
 	m.declareMetrics()
 	return m

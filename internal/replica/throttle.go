@@ -3,44 +3,35 @@ package replica
 import (
 	"sync"
 	"time"
+
+	"github.com/weir-stream/weir/internal/quota"
 )
 
-// throttle holds copies back to a rate (KIP-73): a bucket that holds what may be sent in a second, and may be overdrawn by
-// the answer that empties it. Safe for concurrent use.
+// throttle holds copies back to a rate (KIP-73), measured over the windows of replication.quota.window.…. Copying stops while
+// the rate is above the limit. Safe for concurrent use.
 type throttle struct {
-	rate func() int64 // bytes a second, as it is at present
+	limit func() int64 // bytes a second, as it is at present
 
 	mu   sync.Mutex
-	left float64
-	at   time.Time
+	rate quota.Rate
 }
 
-func newThrottle(rate func() int64) *throttle { return &throttle{rate: rate} }
+func newThrottle(w quota.Window, limit func() int64) *throttle {
+	return &throttle{limit: limit, rate: quota.NewSimpleRate(w)}
+}
 
-// exceeded reports whether the rate is used up.
+// exceeded reports whether the rate is above the limit.
 func (t *throttle) exceeded(now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.fill(now)
-	return t.left <= 0
+	return t.rate.PerSecond(now.UnixMilli()) > float64(t.limit())
 }
 
 // record notes bytes that were copied.
 func (t *throttle) record(n int64, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.fill(now)
-	t.left -= float64(n)
-}
-
-func (t *throttle) fill(now time.Time) {
-	rate := float64(t.rate())
-	if t.at.IsZero() {
-		t.left = rate
-	} else if d := now.Sub(t.at); d > 0 {
-		t.left = min(t.left+rate*d.Seconds(), rate)
-	}
-	t.at = now
+	t.rate.Record(float64(n), now.UnixMilli())
 }
 
 // SetThrottled says whether copies of a replica from here, as its leader, and to here, as a follower, are held back to the

@@ -3,11 +3,13 @@ package replica
 import (
 	"testing"
 	"time"
+
+	"github.com/weir-stream/weir/internal/quota"
 )
 
 func TestThrottle(t *testing.T) {
 	rate := int64(1000)
-	th := newThrottle(func() int64 { return rate })
+	th := newThrottle(quota.Window{Samples: 3, Size: time.Second}, func() int64 { return rate })
 	now := time.Unix(1000, 0)
 	if th.exceeded(now) {
 		t.Error("before anything was sent")
@@ -16,7 +18,7 @@ func TestThrottle(t *testing.T) {
 	for _, c := range []struct {
 		after    time.Duration
 		exceeded bool
-	}{{0, true}, {time.Second, true}, {1400 * time.Millisecond, true}, {1600 * time.Millisecond, false}} {
+	}{{0, true}, {time.Second, true}, {2400 * time.Millisecond, true}, {2500 * time.Millisecond, false}} {
 		if got := th.exceeded(now.Add(c.after)); got != c.exceeded {
 			t.Errorf("after %v: %v", c.after, got)
 		}
@@ -28,5 +30,21 @@ func TestThrottle(t *testing.T) {
 	rate = 1 << 40
 	if th.exceeded(now.Add(time.Hour + time.Second)) {
 		t.Error("a higher rate does not count")
+	}
+}
+
+// However the bytes come, what is copied in a minute is the rate.
+func TestThrottleOverTime(t *testing.T) {
+	th := newThrottle(quota.Window{Samples: 11, Size: time.Second}, func() int64 { return 1000 })
+	now, sent := time.Unix(1000, 0), int64(0)
+	for end := now.Add(time.Minute); now.Before(end); now = now.Add(50 * time.Millisecond) {
+		if !th.exceeded(now) {
+			n := 1 + int64(now.Nanosecond())%1700
+			th.record(n, now)
+			sent += n
+		}
+	}
+	if sent < 57000 || sent > 65000 {
+		t.Errorf("%d bytes in a minute at 1000 a second", sent)
 	}
 }
