@@ -47,6 +47,12 @@ var toolWalk = []toolRun{
 	{line: "kafka-features --bootstrap-server %A describe"},
 	{line: "kafka-cluster cluster-id --bootstrap-server %A"},
 	{line: "kafka-leader-election --bootstrap-server %A --election-type preferred --all-topic-partitions"},
+	{line: "kafka-configs --bootstrap-server %A --alter --entity-type users --entity-name alice --entity-type clients --entity-default --add-config request_percentage=50,producer_byte_rate=1048576"},
+	{line: "kafka-configs --bootstrap-server %A --alter --user alice --add-config SCRAM-SHA-256=[iterations=4096,password=pw]"},
+	{line: "kafka-configs --bootstrap-server %A --alter --user alice --add-config consumer_byte_rate=2097152"},
+	{line: "kafka-configs --bootstrap-server %A --alter --ip-defaults --add-config connection_creation_rate=10000"},
+	{line: "kafka-configs --bootstrap-server %A --describe --entity-type users"},
+	{line: "kafka-configs --bootstrap-server %A --describe --entity-type ips --entity-default"},
 	{line: "kafka-consumer-groups --bootstrap-server %A --delete --group walkers"},
 	{line: "kafka-topics --bootstrap-server %A --delete --topic walk"},
 }

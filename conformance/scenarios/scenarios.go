@@ -52,6 +52,7 @@ func All() []script.Scenario {
 		{Name: "groups-admin", Run: groupsAdmin},
 		{Name: "administration", Run: administration},
 		{Name: "quotas", Run: quotas},
+		{Name: "quotas-throttle", Run: quotasThrottle},
 		{Name: "security-off", Run: securityOff},
 		{Name: "telemetry", Run: telemetry},
 		{Name: "hostile", Run: hostile},

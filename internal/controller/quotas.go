@@ -20,7 +20,7 @@ var strictFrom = map[int16]int16{19: 6, 20: 5, 37: 3}
 
 // mutations begins to count what a request makes and deletes.
 func (c *Controller) mutations(rc RequestContext, req kmsg.Request) *quota.Mutations {
-	if c.cfg.Quotas == nil {
+	if c.cfg.Quotas == nil || rc.Principal == "" { // a broker's own wish: an internal topic
 		return nil
 	}
 	return c.cfg.Quotas.Mutations(rc.Principal, rc.ClientID, req.GetVersion() >= strictFrom[req.Key()])
@@ -31,7 +31,7 @@ func beyondQuota(q *quota.Mutations, partitions int) error {
 	if q.Take(partitions) {
 		return nil
 	}
-	return plain(wire.ThrottlingQuotaExceeded)
+	return wordless(wire.ThrottlingQuotaExceeded)
 }
 
 // quotaKind says what values a quota may have.

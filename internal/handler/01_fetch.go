@@ -30,8 +30,9 @@ func (b *Broker) handleFetch(r *wire.Request) {
 		by.Follower, by.BrokerEpoch = req.ReplicaState.ID, req.ReplicaState.Epoch
 	}
 	f := &fetch{b: b, r: r, req: req, usesIDs: r.Version >= 13, by: by, follower: by.Follower >= 0}
-	if f.follower && !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
-		f.impostor, f.full, f.items = true, true, f.requested()
+	f.impostor = f.follower && !b.ofNode(r)
+	if f.impostor {
+		f.full, f.items = true, f.requested()
 	} else if code := f.openSession(); code != wire.None {
 		f.fail(code)
 		return

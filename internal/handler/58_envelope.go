@@ -7,7 +7,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/uplink"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -22,7 +21,7 @@ func (b *Broker) handleEnvelope(r *wire.Request) {
 		r.Reply(resp)
 	}
 	switch {
-	case !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName):
+	case !b.ofNode(r):
 		fail(wire.ClusterAuthorizationFailed)
 		return
 	case !b.Quorum.Active():

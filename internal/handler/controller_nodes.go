@@ -44,9 +44,15 @@ func (b *Broker) nodeRoutes() []wire.Route {
 	}
 }
 
-// mayAct reports whether a request comes from a node of the cluster, and refuses it if not.
+// ofNode reports whether a request comes from a node of the cluster. Then it is no client's, and counts against no quota.
+func (b *Broker) ofNode(r *wire.Request) bool {
+	r.Charged = b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName)
+	return r.Charged
+}
+
+// mayAct is ofNode that refuses the request if it is not.
 func (b *Broker) mayAct(r *wire.Request) bool {
-	if b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
+	if b.ofNode(r) {
 		return true
 	}
 	r.Reply(wire.ErrorResponse(r.Body, wire.ClusterAuthorizationFailed, ""))
@@ -102,7 +108,7 @@ func (b *Broker) handleFetchSnapshot(r *wire.Request) {
 
 // handleRaftMessages takes messages of Raft from another voter. Nothing waits for a disk here.
 func (b *Broker) handleRaftMessages(r *wire.Request) {
-	if !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
+	if !b.ofNode(r) {
 		r.Reply(&wire.RaftMessagesResponse{ErrorCode: int16(wire.ClusterAuthorizationFailed)})
 		return
 	}

@@ -20,7 +20,7 @@ func (b *Broker) Measured() bool {
 
 // Answered implements server.Quotas.
 func (b *Broker) Answered(r *wire.Request, resp wire.Response, local time.Duration) {
-	if r.Charged || ofNodes(r.Key) {
+	if r.Charged {
 		return
 	}
 	r.Charged = true
@@ -73,16 +73,6 @@ func (b *Broker) noteWait(r *wire.Request, k quota.Kind, wait time.Duration) {
 	}
 }
 
-// ofNodes are the requests that nodes send each other on their own behalf: they have no quotas. What an Envelope carries is
-// counted for the client that sent it.
-func ofNodes(key int16) bool {
-	switch key {
-	case 27, 52, 53, 54, 55, 56, 58, 59, 62, 63, 67, 70, 73, wire.KeyRaftMessages:
-		return true
-	}
-	return false
-}
-
 // throttled counts the answer to a consumer's fetch. If the client has to be held back, it gets an empty answer instead, and
 // what it would have got does not count.
 func (f *fetch) throttled(resp *wire.FetchResponse) bool {
@@ -91,9 +81,6 @@ func (f *fetch) throttled(resp *wire.FetchResponse) bool {
 		return false
 	}
 	r.Charged = true
-	if f.follower && !f.impostor {
-		return false
-	}
 	local := f.local
 	if local == 0 {
 		local = time.Since(r.Received)

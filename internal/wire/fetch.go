@@ -17,6 +17,9 @@ type FetchResponse struct {
 	NodeEndpoints []kmsg.FetchResponseBroker
 }
 
+// SetThrottle says for how long the client is held back, as kmsg's answers do.
+func (r *FetchResponse) SetThrottle(ms int32) { r.ThrottleMs = ms }
+
 // FetchTopic is one topic of a FetchResponse; ID is written from version 13 on, Name before it.
 type FetchTopic struct {
 	Name       string
