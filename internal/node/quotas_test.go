@@ -115,13 +115,13 @@ func TestConsumersAreHeldBack(t *testing.T) {
 	if got := len(first.Topics[0].Partitions[0].RecordBatches); first.ThrottleMillis != 0 || got < 60000 || got > 120000 || first.SessionID == 0 {
 		t.Fatalf("the first answer has %d bytes and holds back for %d ms; a window's quota is 100000", got, first.ThrottleMillis)
 	}
-	second := fetch(1, first.SessionID, 1)
+	second := fetch(1, first.SessionID, 2) // a batch has two records
 	if len(second.Topics) != 0 || second.ThrottleMillis < 1000 || second.SessionID != first.SessionID || second.ErrorCode != 0 {
 		t.Fatalf("beyond the quota: %d topics, held back for %d ms, session %d, error %d", len(second.Topics), second.ThrottleMillis, second.SessionID, second.ErrorCode)
 	}
 	// What was not sent does not count: with a larger quota the same fetch goes on in the same session.
-	setQuota(t, admin, "consumer_byte_rate", 30000, "client-id", "")
-	third := fetch(2, first.SessionID, 1)
+	setQuota(t, admin, "consumer_byte_rate", 20000, "client-id", "")
+	third := fetch(2, first.SessionID, 2)
 	if third.ErrorCode != 0 || third.ThrottleMillis != 0 || len(third.Topics) != 1 || len(third.Topics[0].Partitions[0].RecordBatches) < 60000 {
 		t.Fatalf("within the quota again: error %d, held back for %d ms, %d topics", third.ErrorCode, third.ThrottleMillis, len(third.Topics))
 	}

@@ -81,6 +81,9 @@ func TestRatesOfNewConnections(t *testing.T) {
 			t.Errorf("an address above its rate is kept for %v", wait)
 		}
 	}
+	if got := s.creation.addresses[ip].rate.PerSecond(now.UnixMilli()); got != 1 {
+		t.Errorf("%v connections a second are counted, want 1", got)
+	}
 	if wait := s.creation.address(a, netip.MustParseAddr("10.0.0.2"), 1, now); wait != 0 {
 		t.Errorf("another address is kept for %v", wait)
 	}
