@@ -145,6 +145,17 @@ func TestConfigsOfABrokerThatIsNotThere(t *testing.T) {
 	}
 }
 
+// Quotas are asked of brokers only, in the words of Kafka's admin client; nobody is asked.
+func TestQuotasAreNotAskedOfControllers(t *testing.T) {
+	for _, action := range [][]string{{"--describe"}, {"--alter", "--add-config", "producer_byte_rate=1000"}} {
+		got := runTool(t, newConfigsTool, "", append(action, "--bootstrap-controller", "127.0.0.1:1", "--client", "app")...)
+		const want = "Caused by: org.apache.kafka.common.errors.UnsupportedEndpointTypeException: This Admin API is not yet supported when communicating directly with the controller quorum.\n"
+		if got.exit != 1 || !strings.HasSuffix(got.stderr, want) {
+			t.Errorf("%v: exit %d\n%s", action, got.exit, got.stderr)
+		}
+	}
+}
+
 func TestGroupMembersOfBothProtocols(t *testing.T) {
 	b := newFakeBroker(t)
 	b.on(kmsg.NewPtrFindCoordinatorRequest(), func(r kmsg.Request) kmsg.Response {

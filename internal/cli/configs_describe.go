@@ -286,6 +286,10 @@ func (c *configs) quotas(ctx context.Context) ([]quotaEntry, error) {
 	if len(c.names) > len(c.types) {
 		return nil, client.IllegalArgument("More entity names specified than entity types")
 	}
+	if c.cluster.controllers {
+		return nil, executing(&client.Error{Class: "org.apache.kafka.common.errors.UnsupportedEndpointTypeException",
+			Message: "This Admin API is not yet supported when communicating directly with the controller quorum."})
+	}
 	req := kmsg.NewPtrDescribeClientQuotasRequest()
 	req.Strict = true
 	for i, entity := range c.types {
