@@ -117,7 +117,7 @@ func (v *verbs) password(file string) (string, error) {
 }
 
 func (v *verbs) personDelete() *cobra.Command {
-	return v.removal("delete NAME", "Remove a person with their sessions and tokens", "/people/", func(w io.Writer, name string) {
+	return v.removal("delete NAME", "Remove a person with their sessions and tokens", func(name string) string { return "/people/" + name }, func(w io.Writer, name string) {
 		fmt.Fprintf(w, "Remove %s, and end their sessions and tokens\n", oneLine(name))
 	})
 }
@@ -194,13 +194,13 @@ func lifetime(text string) (time.Duration, error) {
 }
 
 func (v *verbs) tokenDelete() *cobra.Command {
-	return v.removal("delete ID", "End a token", "/tokens/", func(w io.Writer, id string) {
+	return v.removal("delete ID", "End a token", func(id string) string { return "/tokens/" + id }, func(w io.Writer, id string) {
 		fmt.Fprintf(w, "End the token %s: programs that use it are locked out\n", oneLine(id))
 	})
 }
 
 // removal makes a verb that asks, and removes one thing by its name.
-func (v *verbs) removal(use, short, path string, show func(io.Writer, string)) *cobra.Command {
+func (v *verbs) removal(use, short string, path func(name string) string, show func(io.Writer, string)) *cobra.Command {
 	c := &cobra.Command{Use: use, Short: short, Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions}
 	ch := v.asking(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -212,7 +212,7 @@ func (v *verbs) removal(use, short, path string, show func(io.Writer, string)) *
 		if ahead, err := ch.goAhead(cmd.Context(), removed, func(w io.Writer) { show(w, args[0]) }); !ahead {
 			return err
 		}
-		if err := api.delete(cmd.Context(), path+url.PathEscape(args[0])); err != nil {
+		if err := api.delete(cmd.Context(), path(url.PathEscape(args[0]))); err != nil {
 			return err
 		}
 		return v.print(removed, func(w io.Writer) { fmt.Fprintf(w, "%s is gone\n", oneLine(args[0])) })

@@ -63,3 +63,13 @@ func TestTokens(t *testing.T) {
 	}
 	b.want(0, []string{"t-1 is gone"}, "token", "delete", "t-1", "--yes")
 }
+
+func TestUsersOfACluster(t *testing.T) {
+	b := newBench(t)
+	b.answer("GET /clusters/orders/users", restapi.Users{Users: []string{"app1", "app2"}})
+	b.answer("DELETE /clusters/orders/users/app1", status{204, ""})
+	b.want(0, []string{"app1\n", "app2\n"}, "user", "list", "--cluster", "orders")
+	b.want(1, []string{"cluster"}, "user", "list")
+	b.want(1, []string{"Remove the user app1 of orders", "no terminal"}, "user", "delete", "app1", "--cluster", "orders")
+	b.want(0, []string{"app1 is gone"}, "user", "delete", "app1", "--cluster", "orders", "--yes")
+}

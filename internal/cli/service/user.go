@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -8,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir-stream/weir/internal/controlplane"
+	"github.com/weir-stream/weir/internal/restapi"
 )
 
 func (v *verbs) userCommand() *cobra.Command {
-	return group("user", "Users of a cluster", v.userCreate())
+	return group("user", "Users of a cluster", v.userList(), v.userCreate(), v.userDelete())
 }
 
 func (v *verbs) userCreate() *cobra.Command {
@@ -22,14 +24,10 @@ func (v *verbs) userCreate() *cobra.Command {
 		ValidArgsFunction: cobra.NoFileCompletions, Example: "  weir user create app1 --cluster orders --produce t --consume t --group app1",
 	}
 	f := c.Flags()
-	f.StringVar(&cluster, "cluster", "", "the cluster")
+	v.ofCluster(c, &cluster)
 	f.StringSliceVar(&r.Produce, "produce", nil, "`topics` to produce to (may be repeated)")
 	f.StringSliceVar(&r.Consume, "consume", nil, "`topics` to consume (may be repeated)")
 	f.StringSliceVar(&r.Groups, "group", nil, "consumer `groups` (may be repeated)")
-	_ = c.MarkFlagRequired("cluster")
-	_ = c.RegisterFlagCompletionFunc("cluster", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-		return v.clusterNames(cmd, nil, typed)
-	})
 	ch := v.asking(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		r.Name = args[0]
@@ -54,6 +52,38 @@ func (v *verbs) userCreate() *cobra.Command {
 			}
 		})
 	}
+	return c
+}
+
+// ofCluster adds the flag that names a cluster.
+func (v *verbs) ofCluster(c *cobra.Command, cluster *string) {
+	c.Flags().StringVar(cluster, "cluster", "", "the `cluster`")
+	_ = c.MarkFlagRequired("cluster")
+	_ = c.RegisterFlagCompletionFunc("cluster", func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		return v.clusterNames(cmd, nil, typed)
+	})
+}
+
+func (v *verbs) userList() *cobra.Command {
+	var cluster string
+	c := &cobra.Command{Use: "list --cluster CLUSTER", Short: "List the users of a cluster", Args: cobra.NoArgs}
+	v.ofCluster(c, &cluster)
+	return reads(v, c, func([]string) string { return clusterPath(cluster, "/users") }, func(_ context.Context, _ *client, out restapi.Users) func(io.Writer) {
+		return func(w io.Writer) {
+			for _, name := range out.Users {
+				row(w, name)
+			}
+		}
+	})
+}
+
+func (v *verbs) userDelete() *cobra.Command {
+	var cluster string
+	c := v.removal("delete NAME --cluster CLUSTER", "Remove a user of a cluster", func(name string) string { return clusterPath(cluster, "/users/"+name) },
+		func(w io.Writer, name string) {
+			fmt.Fprintf(w, "Remove the user %s of %s\n", oneLine(name), oneLine(cluster))
+		})
+	v.ofCluster(c, &cluster)
 	return c
 }
 
