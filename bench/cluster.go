@@ -114,8 +114,15 @@ func (c trio) produce(name string, l load) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := produce(leader, topic, l, total/4); err != nil {
-		return nil, err
+	for try := 1; ; try++ { // on a busy machine a leader may change right after a topic was made
+		if err = produce(leader, topic, l, total/4); err == nil {
+			break
+		}
+		leaders, lerr := c.inSync(topic, l.partitions)
+		if try == 3 || lerr != nil {
+			return nil, errors.Join(err, lerr)
+		}
+		leader = c.leadersAt(leaders)
 	}
 	cpu, wall, err := spent(func() error { return produce(leader, topic, l, total) }, c.nodes...)
 	if err != nil {
@@ -146,7 +153,11 @@ func (c trio) create(topic string, partitions int32) (at, error) {
 		return nil, err
 	}
 	leaders, err := c.inSync(topic, partitions)
-	return func(p int32) string { return c.nodes[leaders[p]-1].Addr }, err
+	return c.leadersAt(leaders), err
+}
+
+func (c trio) leadersAt(leaders map[int32]int32) at {
+	return func(p int32) string { return c.nodes[leaders[p]-1].Addr }
 }
 
 // inSync waits until every partition has a leader and three replicas in sync, and returns the leaders.
