@@ -172,7 +172,7 @@ func (t *aclsTool) addRules(ctx context.Context, env Env, c *aclCalls) error {
 		return err
 	}
 	if pattern == authz.AnyPattern || pattern == authz.MatchPattern {
-		return t.set.UsageErrorf("A '--resource-pattern-type' value of '%s' is not valid when adding acls.", patternName(pattern))
+		return t.set.UsageErrorf("A '--resource-pattern-type' value of '%s' is not valid when adding acls.", pattern)
 	}
 	asked, err := t.rules(pattern)
 	if err != nil {

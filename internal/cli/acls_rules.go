@@ -31,28 +31,9 @@ type resourceRules struct {
 	entries  []aclEntry
 }
 
-// The names of Kafka's enums, by their numbers.
-var (
-	resourceNames = [...]string{"UNKNOWN", "ANY", "TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN", "USER"}
-	patternNames  = [...]string{"UNKNOWN", "ANY", "MATCH", "LITERAL", "PREFIXED"}
-	operationName = [...]string{"UNKNOWN", "ANY", "ALL", "READ", "WRITE", "CREATE", "DELETE", "ALTER", "DESCRIBE", "CLUSTER_ACTION",
-		"DESCRIBE_CONFIGS", "ALTER_CONFIGS", "IDEMPOTENT_WRITE", "CREATE_TOKENS", "DESCRIBE_TOKENS", "TWO_PHASE_COMMIT"}
-	permissionNames = [...]string{"UNKNOWN", "ANY", "DENY", "ALLOW"}
-)
-
-// enumName is the name with a number, that of UNKNOWN for numbers of a later Kafka.
-func enumName[N ~int8](names []string, n N) string {
-	if n < 0 || int(n) >= len(names) {
-		n = 0
-	}
-	return names[n]
-}
-
-func patternName(p authz.PatternType) string { return enumName(patternNames[:], p) }
-
 // String is the form of Kafka's tools.
 func (r resourcePattern) String() string {
-	return fmt.Sprintf("ResourcePattern(resourceType=%s, name=%s, patternType=%s)", enumName(resourceNames[:], r.kind), r.name, patternName(r.pattern))
+	return fmt.Sprintf("ResourcePattern(resourceType=%s, name=%s, patternType=%s)", r.kind, r.name, r.pattern)
 }
 
 func (r resourcePattern) compare(o resourcePattern) int {
@@ -61,8 +42,7 @@ func (r resourcePattern) compare(o resourcePattern) int {
 
 // String is the form of Kafka's tools.
 func (e aclEntry) String() string {
-	return fmt.Sprintf("(principal=%s, host=%s, operation=%s, permissionType=%s)", e.principal, e.host,
-		enumName(operationName[:], e.operation), enumName(permissionNames[:], e.permission))
+	return fmt.Sprintf("(principal=%s, host=%s, operation=%s, permissionType=%s)", e.principal, e.host, e.operation, e.permission)
 }
 
 func (e aclEntry) compare(o aclEntry) int {
@@ -93,8 +73,8 @@ func (t *aclsTool) patternType() (authz.PatternType, error) {
 	if err := onlyOnce(t.pattern); err != nil {
 		return 0, err
 	}
-	for p := authz.AnyPattern; int(p) < len(patternNames); p++ {
-		if strings.EqualFold(t.pattern.Value(), patternName(p)) {
+	for p := authz.AnyPattern; p <= authz.Prefixed; p++ {
+		if strings.EqualFold(t.pattern.Value(), p.String()) {
 			return p, nil
 		}
 	}
@@ -182,8 +162,11 @@ func (t *aclsTool) convenience(resources []resourcePattern) ([]resourceRules, er
 func operationsOf(f *kafkaflag.Flag) (out []authz.Operation) {
 	for _, name := range f.Values() {
 		plain := strings.ToUpper(strings.TrimSpace(name))
-		op := slices.IndexFunc(operationName[:], func(n string) bool { return strings.ReplaceAll(n, "_", "") == plain })
-		out = append(out, authz.Operation(max(op, 0)))
+		op := authz.TwoPhaseCommit
+		for op > 0 && strings.ReplaceAll(op.String(), "_", "") != plain {
+			op--
+		}
+		out = append(out, op)
 	}
 	return out
 }
@@ -239,9 +222,9 @@ func (t *aclsTool) checkOperations(rules []resourceRules) error {
 			}
 			var names []string
 			for _, op := range valid {
-				names = append(names, enumName(operationName[:], op))
+				names = append(names, op.String())
 			}
-			return t.set.UsageErrorf("ResourceType %s only supports operations [%s]", enumName(resourceNames[:], r.resource.kind), strings.Join(names, ", "))
+			return t.set.UsageErrorf("ResourceType %s only supports operations [%s]", r.resource.kind, strings.Join(names, ", "))
 		}
 	}
 	return nil

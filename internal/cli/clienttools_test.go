@@ -26,6 +26,8 @@ var javaTools = map[string]string{
 	"kafka-get-offsets":      "org.apache.kafka.tools.GetOffsetShell",
 	"kafka-delete-records":   "org.apache.kafka.tools.DeleteRecordsCommand",
 	"kafka-acls":             "org.apache.kafka.tools.AclCommand",
+
+	"kafka-delegation-tokens": "org.apache.kafka.tools.DelegationTokenCommand",
 }
 
 // TestClientToolsAgainstKafka runs testdata/clienttools/script against a fresh broker, in order, and compares each

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // securedNode are the addresses of one node with Kafka's authorizer: plain text, where everybody is the super user
@@ -29,7 +31,7 @@ func newSecuredNode(t testing.TB) (n securedNode, settings []string) {
 		"listener.name.sasl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		"listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;",
 		"authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-		"super.users=User:ANONYMOUS;User:admin",
+		"super.users=User:ANONYMOUS;User:admin", "delegation.token.secret.key=tokens-are-made-of-this",
 		"offsets.topic.num.partitions=1", "offsets.topic.replication.factor=1",
 		"transaction.state.log.num.partitions=1", "transaction.state.log.replication.factor=1", "transaction.state.log.min.isr=1",
 	}
@@ -145,5 +147,42 @@ func TestACLsAsk(t *testing.T) {
 	left("")
 	if r := run("", "--remove --topic t1"); r.exit != 1 || !strings.HasPrefix(r.stdout, all("t1")+"Error while executing ACL command: There is no answer") {
 		t.Errorf("without an answer: %v", r)
+	}
+}
+
+// TestAuditLogOfANode has what a node writes down of a login that fails and of a denial, with the names in docs/SECURITY.md.
+func TestAuditLogOfANode(t *testing.T) {
+	n, settings := newSecuredNode(t)
+	file := filepath.Join(t.TempDir(), "audit", "weir.log")
+	runWeir(t, n.plain, append(settings, "weir.audit.destination=file", "weir.audit.file="+file, "weir.audit.events=denied,login-failed,login"))
+	s := securityScript(t, "", n)
+	s.write(t, "thief", `security.protocol=SASL_PLAINTEXT\nsasl.mechanism=PLAIN\nsasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule `+
+		`required username="alice" password="guessed-pw";\n`)
+	thief := runTool(t, newACLsTool, "", "--bootstrap-server", n.sasl, "--command-config", filepath.Join(s.dir, "thief"), "--list")
+	denied := runTool(t, newACLsTool, "", append(s.words["@mallory"], "--list")...)
+	if thief.exit != 1 || denied.exit != 1 {
+		t.Fatalf("%v\n%v", thief, denied)
+	}
+	want := []string{
+		`"event":"authentication","outcome":"failed","principal":"User:alice","client_address":"127.0.0.1","listener":"SASL","mechanism":"PLAIN","reason":"authentication failed: Authentication failed: Invalid username or password"}`,
+		`"event":"authentication","outcome":"succeeded","principal":"User:mallory","client_address":"127.0.0.1","listener":"SASL","mechanism":"PLAIN"}`,
+		`"event":"authorization","outcome":"denied","principal":"User:mallory","client_address":"127.0.0.1","client_id":"adminclient-1","listener":"SASL","api":"DescribeAcls","operation":"DESCRIBE","resource_type":"CLUSTER","resource":"kafka-cluster"}`,
+	}
+	var text string
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(data)
+		if !slices.ContainsFunc(want, func(line string) bool { return !strings.Contains(text, line) }) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the audit log lacks something:\n%s", text)
+		}
+	}
+	if strings.Contains(text, "-pw") {
+		t.Errorf("a password is in the audit log:\n%s", text)
 	}
 }

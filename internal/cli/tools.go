@@ -66,6 +66,7 @@ func Tools() []Tool {
 		{"kafka-producer-perf-test", newProducerPerfTool},
 		{"kafka-acls", newACLsTool},
 		{"kafka-configs", newConfigsTool},
+		{"kafka-delegation-tokens", newTokensTool},
 		{"kafka-console-consumer", newConsoleConsumerTool},
 		{"kafka-console-producer", newConsoleProducerTool},
 		{"kafka-consumer-groups", newConsumerGroupsTool},

@@ -23,6 +23,8 @@ func (s *Set) validateCross() error {
 		return &Error{Key: key, Value: s.Text(key), Reason: reason}
 	}
 	switch {
+	case s.String("weir.audit.destination") == "file" && s.String("weir.audit.file") == "":
+		return reject("weir.audit.file", "it must be given where weir.audit.destination is file")
 	case t.SegmentMs < 1:
 		return reject("log.roll.ms", "it must be greater than or equal to 1")
 	case t.SegmentJitterMs < 0:

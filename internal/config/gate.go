@@ -25,7 +25,6 @@ var securityGate = []gateRow{
 	{"sasl.client.callback.handler.class", "Java classes", "the login would be another one"},
 	{"sasl.oauthbearer.jwt.validator.class", "Java classes", "tokens would be judged by other rules"},
 	{"principal.builder.class", "Java classes", "principals would have other names than the rules expect"},
-	{"delegation.token.secret.key", "delegation tokens", "clients could not authenticate by token"},
 	{"client.quota.callback.class", "Java classes", "clients would have no quota"},
 	{"quota.producer.default", "default quotas in its settings, as Kafka since 3.0 (kafka-configs --entity-type clients --entity-default sets them)", "clients would have no quota"},
 	{"quota.consumer.default", "default quotas in its settings, as Kafka since 3.0 (kafka-configs --entity-type clients --entity-default sets them)", "clients would have no quota"},

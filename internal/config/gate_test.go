@@ -11,7 +11,7 @@ func TestSecurityGate(t *testing.T) {
 		"ssl.engine.factory.class=a.B", "ssl.provider=BC", "security.providers=a.B",
 		"sasl.kerberos.service.name=kafka", "sasl.login.class=a.B", "sasl.login.callback.handler.class=a.B", "sasl.client.callback.handler.class=a.B",
 		"sasl.oauthbearer.jwt.validator.class=a.B",
-		"principal.builder.class=a.B", "delegation.token.secret.key=s3cret", "client.quota.callback.class=a.B",
+		"principal.builder.class=a.B", "client.quota.callback.class=a.B",
 		"quota.producer.default=1000", "quota.consumer.default=1000", "create.topic.policy.class.name=a.B", "alter.config.policy.class.name=a.B",
 		"listener.name.plaintext.ssl.engine.factory.class=a.B", "listener.name.plaintext.sasl.kerberos.service.name=kafka",
 		"sasl.enabled.mechanisms=GSSAPI,PLAIN", "listener.name.plaintext.sasl.enabled.mechanisms=X", "ssl.enabled.protocols=TLSv1.2,TLSv1.1", "ssl.protocol=SSLv3",

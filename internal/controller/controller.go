@@ -58,6 +58,7 @@ type Controller struct {
 	brokers      map[int32]*liveBroker
 	timer        *time.Timer
 	balanceTimer *time.Timer
+	secrets      tokenSecrets
 	ended        []endedBroker
 	ready        chan struct{} // closed when this node leads for the first time
 	once         sync.Once
@@ -179,6 +180,8 @@ func (c *Controller) run(ctx context.Context) {
 	defer c.timer.Stop()
 	c.balanceTimer = time.NewTimer(time.Hour)
 	defer c.balanceTimer.Stop()
+	sweep := time.NewTimer(c.settings().Millis("delegation.token.expiry.check.interval.ms"))
+	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -187,6 +190,8 @@ func (c *Controller) run(ctx context.Context) {
 			c.decided(c.fenceStale)
 		case <-c.balanceTimer.C:
 			c.decided(c.balance)
+		case <-sweep.C:
+			c.decided(func() { sweep.Reset(c.sweepTokens()) })
 		case <-c.wake:
 		}
 		c.mu.Lock()

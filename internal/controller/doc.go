@@ -19,10 +19,12 @@ import (
 // RequestContext says who asks. The request was authorized before.
 type RequestContext struct {
 	// Principal is e.g. "User:ANONYMOUS"; empty for what a node asks on its own behalf.
-	Principal  string
-	ClientID   string
-	ClientHost netip.Addr
-	Listener   string
+	Principal string
+	// TokenAuthenticated says that the principal was shown by a delegation token.
+	TokenAuthenticated bool
+	ClientID           string
+	ClientHost         netip.Addr
+	Listener           string
 	// MayDescribeConfigs says whether CreateTopics may tell the topic's settings; nil: always.
 	MayDescribeConfigs func(topic string) bool
 }

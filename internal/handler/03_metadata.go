@@ -60,7 +60,7 @@ func (b *Broker) createsOnDemand(r *wire.Request, req *kmsg.MetadataRequest) boo
 }
 
 func (b *Broker) mayCreate(r *wire.Request, topic string) bool {
-	return b.allowed(r, authz.Create, authz.Cluster, authz.ClusterName) || b.allowed(r, authz.Create, authz.Topic, topic)
+	return b.visible(r, authz.Create, authz.Cluster, authz.ClusterName) || b.allowed(r, authz.Create, authz.Topic, topic)
 }
 
 // autoCreate has topics created with the broker's defaults, in the background, each by one request at a time.
@@ -119,7 +119,7 @@ func (b *Broker) metadata(r *wire.Request, req *kmsg.MetadataRequest) *kmsg.Meta
 	}
 	if req.Topics == nil || (r.Version == 0 && len(req.Topics) == 0) {
 		for t := range img.Topics() {
-			if b.allowed(r, authz.Describe, authz.Topic, t.Name) {
+			if b.visible(r, authz.Describe, authz.Topic, t.Name) {
 				resp.Topics = append(resp.Topics, b.topicMetadata(r, req, img, t))
 			}
 		}

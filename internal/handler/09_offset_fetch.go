@@ -150,7 +150,7 @@ func (b *Broker) describableOffsets(r *wire.Request, img *image.Image, topics []
 	out := make([]kmsg.OffsetFetchResponseGroupTopic, 0, len(topics))
 	for i := range topics {
 		t := &topics[i]
-		if !b.allowed(r, authz.Describe, authz.Topic, t.Name) {
+		if !b.visible(r, authz.Describe, authz.Topic, t.Name) {
 			continue
 		}
 		rt := kmsg.NewOffsetFetchResponseGroupTopic()

@@ -12,14 +12,14 @@ import (
 func (b *Broker) handleListGroups(r *wire.Request) {
 	req := r.Body.(*kmsg.ListGroupsRequest)
 	resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
-	all := b.allowed(r, authz.Describe, authz.Cluster, authz.ClusterName)
+	all := b.visible(r, authz.Describe, authz.Cluster, authz.ClusterName)
 	b.Groups.List(req.StatesFilter, req.TypesFilter, func(code wire.Code, groups []group.Listing) {
 		resp.ErrorCode = int16(code)
 		if code != wire.None {
 			groups = nil
 		}
 		for _, l := range groups {
-			if !all && !b.allowed(r, authz.Describe, authz.Group, l.Group) {
+			if !all && !b.visible(r, authz.Describe, authz.Group, l.Group) {
 				continue
 			}
 			g := kmsg.NewListGroupsResponseGroup()

@@ -13,7 +13,7 @@ import (
 //	6 quota errors (KIP-599)                  7 topic id
 func (b *Broker) handleCreateTopics(r *wire.Request) {
 	req := r.Body.(*kmsg.CreateTopicsRequest)
-	anyTopic := b.allowed(r, authz.Create, authz.Cluster, authz.ClusterName)
+	anyTopic := b.visible(r, authz.Create, authz.Cluster, authz.ClusterName)
 	kept := req.Topics[:0:0]
 	var refused []kmsg.CreateTopicsResponseTopic
 	for _, t := range req.Topics {
@@ -38,7 +38,7 @@ func (b *Broker) handleCreateTopics(r *wire.Request) {
 
 // hideConfigs takes the new topic's configs out of the answer for those who may not describe them.
 func (b *Broker) hideConfigs(r *wire.Request, t *kmsg.CreateTopicsResponseTopic) {
-	if t.ErrorCode != 0 || b.allowed(r, authz.DescribeConfigs, authz.Topic, t.Topic) {
+	if t.ErrorCode != 0 || b.visible(r, authz.DescribeConfigs, authz.Topic, t.Topic) {
 		return
 	}
 	t.ConfigErrorCode = int16(wire.TopicAuthorizationFailed)

@@ -29,7 +29,7 @@ func (b *Broker) handleInitProducerID(r *wire.Request) {
 		code = errTransactions
 	case (req.ProducerID == -1) != (req.ProducerEpoch == -1) && r.Version >= 3:
 		code = wire.InvalidRequest
-	case !b.allowed(r, authz.IdempotentWrite, authz.Cluster, authz.ClusterName) && !b.mayWriteSomeTopic(r):
+	case !b.visible(r, authz.IdempotentWrite, authz.Cluster, authz.ClusterName) && !b.mayWriteSomeTopic(r):
 		code = wire.ClusterAuthorizationFailed
 	}
 	if code != wire.None {

@@ -13,7 +13,7 @@ import (
 func (b *Broker) handleOffsetForLeaderEpoch(r *wire.Request) {
 	req := r.Body.(*kmsg.OffsetForLeaderEpochRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-	node := b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) // another broker asks
+	node := b.visible(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) // another broker asks
 	for ti := range req.Topics {
 		t := &req.Topics[ti]
 		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()

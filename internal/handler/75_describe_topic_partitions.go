@@ -56,7 +56,7 @@ func (b *Broker) describedTopics(r *wire.Request, req *kmsg.DescribeTopicPartiti
 	var names []string
 	if len(req.Topics) == 0 {
 		for t := range img.Topics() {
-			if b.allowed(r, authz.Describe, authz.Topic, t.Name) {
+			if b.visible(r, authz.Describe, authz.Topic, t.Name) {
 				names = append(names, t.Name)
 			}
 		}

@@ -9,7 +9,7 @@ import (
 // ControllerRoutes is the table of a controller's listeners: what tools ask with --bootstrap-controller, and what nodes
 // send to controllers.
 func (b *Broker) ControllerRoutes() []wire.Route {
-	keys := map[int16]bool{17: true, 36: true, 19: true, 20: true, 29: true, 30: true, 31: true, 32: true, 37: true, 43: true, 45: true, 46: true, 49: true, 51: true, 55: true, 57: true, 64: true, 80: true, 81: true}
+	keys := map[int16]bool{17: true, 36: true, 19: true, 20: true, 29: true, 30: true, 31: true, 32: true, 37: true, 41: true, 43: true, 45: true, 46: true, 49: true, 51: true, 55: true, 57: true, 64: true, 80: true, 81: true}
 	var out []wire.Route
 	for _, rt := range b.Routes() {
 		if keys[rt.Key] {
@@ -17,6 +17,7 @@ func (b *Broker) ControllerRoutes() []wire.Route {
 		}
 	}
 	out = append(out, b.nodeRoutes()...)
+	out = append(out, b.tokenRoutes()...)
 	out = append(out,
 		wire.Route{Key: 18, MinVersion: 0, MaxVersion: 5, Handle: b.handleControllerAPIVersions},
 		wire.Route{Key: 33, MinVersion: 0, MaxVersion: 2, Handle: b.handleControllerAlterConfigs},

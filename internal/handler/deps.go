@@ -23,6 +23,7 @@ import (
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/security/audit"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
@@ -58,6 +59,8 @@ type Deps struct {
 	ProducerIDs ProducerIDs
 	Authorizer  authz.Authorizer
 	Quotas      *quota.Manager // nil: nobody has quotas
+	// Audit is told who was allowed and denied what; nil: nobody is.
+	Audit *audit.Log
 	// CheckSecurity tells whether the listeners could do with settings that are to be; nil: they have none.
 	CheckSecurity func(*config.Set) error
 	// Features are the feature levels that this build supports.

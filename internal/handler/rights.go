@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"github.com/weir-stream/weir/internal/security/audit"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/security/principal"
 	"github.com/weir-stream/weir/internal/wire"
@@ -19,19 +20,44 @@ func caller(r *wire.Request) authz.Caller {
 	return authz.Caller{Principal: p, Host: r.Conn.Remote.Addr(), Listener: r.Conn.Listener}
 }
 
-// allowed asks the authorizer.
+// allowed asks the authorizer, and has the audit log told.
 func (b *Broker) allowed(r *wire.Request, op authz.Operation, t authz.ResourceType, name string) bool {
-	return b.Authorizer.Authorize(caller(r), op, t, name)
+	who := caller(r)
+	ok := b.Authorizer.Authorize(who, op, t, name)
+	if b.Audit.Wants(ok) {
+		b.audit(r, who, op, t, name, ok)
+	}
+	return ok
+}
+
+// visible is allowed where a denial is no refusal, as in Apache Kafka's log of its authorizer: lists leave out what the
+// client may not see, and another right may do as well.
+func (b *Broker) visible(r *wire.Request, op authz.Operation, t authz.ResourceType, name string) bool {
+	who := caller(r)
+	ok := b.Authorizer.Authorize(who, op, t, name)
+	if ok && b.Audit.Wants(true) {
+		b.audit(r, who, op, t, name, true)
+	}
+	return ok
 }
 
 // mayWriteSomeTopic reports whether the client may write to any topic at all, which is enough for a producer id.
 func (b *Broker) mayWriteSomeTopic(r *wire.Request) bool {
-	return b.Authorizer.AuthorizeByType(caller(r), authz.Write, authz.Topic)
+	who := caller(r)
+	ok := b.Authorizer.AuthorizeByType(who, authz.Write, authz.Topic)
+	if b.Audit.Wants(ok) {
+		b.audit(r, who, authz.Write, authz.Topic, authz.Wildcard, ok)
+	}
+	return ok
+}
+
+func (b *Broker) audit(r *wire.Request, who authz.Caller, op authz.Operation, t authz.ResourceType, name string, ok bool) {
+	b.Audit.Decided(&audit.Decision{Who: who, ClientID: r.ClientID, API: wire.APIName(r.Key), Op: op, Type: t, Name: name, Allowed: ok})
 }
 
 // clusterOperations and topicOperations are the bit fields that clients ask for; 0 for who may not describe.
 func (b *Broker) clusterOperations(r *wire.Request) int32 {
-	if !b.allowed(r, authz.Describe, authz.Cluster, authz.ClusterName) {
+	if !b.visible(r, authz.Describe, authz.Cluster, authz.ClusterName) {
 		return 0
 	}
 	return authz.AuthorizedOperations(b.Authorizer, caller(r), authz.Cluster, authz.ClusterName)

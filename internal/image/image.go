@@ -247,6 +247,15 @@ func (i *Image) ScramCredentials() []*ScramCredential {
 	return out
 }
 
+// DelegationToken is nil if there is no token with the id.
+func (i *Image) DelegationToken(id string) *DelegationToken {
+	t, _ := i.tokens.get(id)
+	return t
+}
+
+// DelegationTokenCount is how many tokens there are.
+func (i *Image) DelegationTokenCount() int { return i.tokens.n }
+
 // DelegationTokens returns all delegation tokens by id.
 func (i *Image) DelegationTokens() []*DelegationToken {
 	var out []*DelegationToken

@@ -71,3 +71,16 @@ type DelegationToken struct {
 	Renewers                     []string
 	IssueMs, MaxMs, ExpirationMs int64
 }
+
+// Concerns reports whether a principal is the token's owner, who asked for it, or one of its renewers.
+func (t *DelegationToken) Concerns(principal string) bool {
+	return principal == t.Requester || t.RenewableBy(principal)
+}
+
+// RenewableBy reports whether a principal may renew the token and end it: its owner and its renewers.
+func (t *DelegationToken) RenewableBy(principal string) bool {
+	return principal == t.Owner || slices.Contains(t.Renewers, principal)
+}
+
+// ExpiredAt reports whether the token is not valid any more, at a time in milliseconds since 1970.
+func (t *DelegationToken) ExpiredAt(ms int64) bool { return t.MaxMs < ms || t.ExpirationMs < ms }

@@ -137,7 +137,7 @@ func TestEveryErrorOfAnAnswerIsCounted(t *testing.T) {
 }
 
 func BenchmarkAnswerOfProduce(b *testing.B) {
-	o := newObserver(telemetry.New(telemetry.Options{}))
+	o := newObserver(telemetry.New(telemetry.Options{}), nil)
 	resp := &kmsg.ProduceResponse{Topics: []kmsg.ProduceResponseTopic{{Partitions: make([]kmsg.ProduceResponseTopicPartition, 1)}}}
 	b.ReportAllocs()
 	for b.Loop() {

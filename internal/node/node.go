@@ -24,6 +24,7 @@ import (
 	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/replica"
+	"github.com/weir-stream/weir/internal/security/audit"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/telemetry"
@@ -108,6 +109,7 @@ type Node struct {
 	presence   *presence
 	acts       milestone
 	rights     *authz.Standard // nil: nobody is refused
+	audit      *audit.Log      // nil: off
 	server     *server.Server
 
 	controllerHandlers *handler.Broker

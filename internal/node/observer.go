@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/security/audit"
 	"github.com/weir-stream/weir/internal/server"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
@@ -21,6 +22,7 @@ type observer struct {
 	fromConsumer, fromBroker *telemetry.Request
 	mu                       sync.Mutex
 	listeners                map[string]*listenerCount
+	audit                    *audit.Log // nil: off
 }
 
 type listenerCount struct {
@@ -31,8 +33,8 @@ type listenerCount struct {
 	expired *telemetry.Counter
 }
 
-func newObserver(reg *telemetry.Registry) *observer {
-	return &observer{reg: reg, listeners: map[string]*listenerCount{},
+func newObserver(reg *telemetry.Registry, events *audit.Log) *observer {
+	return &observer{reg: reg, audit: events, listeners: map[string]*listenerCount{},
 		fromConsumer: reg.Request("FetchConsumer"), fromBroker: reg.Request("FetchFollower")}
 }
 
@@ -100,8 +102,19 @@ func (o *observer) ConnectionClosed(listener, _ string) {
 }
 
 // Authenticated implements server.Observer.
-func (o *observer) Authenticated(listener, _ string, ok, again bool) {
-	o.listener(listener).auth[index(again)][index(ok)].Inc()
+func (o *observer) Authenticated(l *server.Login) {
+	o.listener(l.Listener).auth[index(l.Again)][index(l.OK)].Inc()
+	if !o.audit.WantsLogin(l.OK) {
+		return
+	}
+	a := audit.Authentication{Principal: l.Principal, Address: l.Remote.Addr().Unmap().String(), Listener: l.Listener, Mechanism: l.Mechanism, OK: l.OK, Again: l.Again}
+	if l.Mechanism == "" {
+		a.Mechanism = "SSL"
+	}
+	if l.Err != nil {
+		a.Reason = l.Err.Error()
+	}
+	o.audit.Authenticated(&a)
 }
 
 // SessionExpired implements server.Observer.

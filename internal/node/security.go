@@ -11,6 +11,7 @@ import (
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/security/channel"
+	"github.com/weir-stream/weir/internal/security/principal"
 	"github.com/weir-stream/weir/internal/security/sasl"
 	"github.com/weir-stream/weir/internal/telemetry"
 )
@@ -24,8 +25,25 @@ type security struct {
 
 // openSecurity reads what the listeners need. Nothing is written before it has worked.
 func (n *Node) openSecurity(cfg *config.Set) (err error) {
-	n.channels, err = channel.New(cfg, n.scramUser, n.opts.Net.Dial, n.room("security"))
+	var tokens channel.Tokens
+	if key := cfg.String("delegation.token.secret.key"); key != "" {
+		tokens = func(id string) (sasl.Token, bool) { return n.token(key, id) }
+	}
+	n.channels, err = channel.New(cfg, n.scramUser, tokens, n.opts.Net.Dial, n.room("security"))
 	return err
+}
+
+// token finds a delegation token that is alive in the metadata.
+func (n *Node) token(key, id string) (sasl.Token, bool) {
+	t := n.image.Load().DelegationToken(id)
+	if t == nil || t.ExpiredAt(time.Now().UnixMilli()) {
+		return sasl.Token{}, false
+	}
+	owner, err := principal.Parse(t.Owner)
+	if err != nil {
+		return sasl.Token{}, false
+	}
+	return sasl.Token{Owner: owner.Name, HMAC: sasl.TokenHMAC(key, id), Expires: time.UnixMilli(min(t.ExpirationMs, t.MaxMs))}, true
 }
 
 // secured adds to a client of other nodes what their listener asks for: TLS and a login.

@@ -60,6 +60,9 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	if err := n.serveMetrics(); err != nil {
 		return nil, err
 	}
+	if err := n.openAudit(cfg); err != nil {
+		return nil, err
+	}
 	if err := n.openLogs(ctx); err != nil {
 		return nil, err
 	}
@@ -71,7 +74,7 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
 	n.quotas = newQuotas(cfg)
-	n.authz, n.observer, n.presence = n.authorizer(), newObserver(n.opts.Metrics), newPresence(n)
+	n.authz, n.observer, n.presence = n.authorizer(), newObserver(n.opts.Metrics, n.audit), newPresence(n)
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
 	if err := n.listen(); err != nil {
 		return nil, err
@@ -175,7 +178,7 @@ func (n *Node) listen() error {
 func (n *Node) deps() handler.Deps {
 	return handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
-		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
+		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Audit: n.audit, Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
 	}
 }

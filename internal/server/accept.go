@@ -120,7 +120,7 @@ func (c *conn) wrap(ctx context.Context, end time.Time) error {
 		err = &handshakeError{err}
 	}
 	if o := c.srv.observer; o != nil && (c.lis.SASL == nil || err != nil) {
-		o.Authenticated(c.lis.Name, "", err == nil, false)
+		o.Authenticated(&Login{Listener: c.lis.Name, Remote: c.info.Remote, Principal: principal, OK: err == nil, Err: err})
 	}
 	if err != nil {
 		return err

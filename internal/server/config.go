@@ -156,11 +156,21 @@ type Observer interface {
 	// ConnectionOpened and ConnectionClosed come in pairs; the reason is empty when the peer closed.
 	ConnectionOpened(listener string)
 	ConnectionClosed(listener, reason string)
-	// Authenticated is called when a peer has shown who it is, or has failed to: by TLS (mechanism empty) or by SASL.
-	// again says that it was in before.
-	Authenticated(listener, mechanism string, ok, again bool)
+	// Authenticated is called when a peer has shown who it is, or has failed to. l is valid during the call only.
+	Authenticated(l *Login)
 	// SessionExpired is called when a peer is closed because it did not show again who it is.
 	SessionExpired(listener string)
+}
+
+// Login is how a peer has shown who it is, or failed to.
+type Login struct {
+	Listener  string
+	Mechanism string // of SASL; empty: TLS
+	Remote    netip.AddrPort
+	Principal string // who it is; of a login that failed, who it says that it is, if that is known
+	OK        bool
+	Again     bool  // it was in before
+	Err       error // why it failed; without secrets
 }
 
 // Timing is one request's account, split as Kafka's request metrics are.

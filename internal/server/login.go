@@ -75,7 +75,7 @@ func (c *conn) login(ctx context.Context, end time.Time) error {
 		answer, err := s.frame(ctx, frame)
 		var refused *authError
 		if errors.As(err, &refused) {
-			s.observe(refused.mechanism, false)
+			s.observe(refused.mechanism, refused)
 			c.pauseAfterFailure()
 			if answer != nil {
 				_ = c.nc.SetDeadline(time.Now().Add(loginAnswerTime)) // the connection ends all the same
@@ -90,7 +90,7 @@ func (c *conn) login(ctx context.Context, end time.Time) error {
 			return err
 		}
 		if s.let {
-			s.observe(s.by, true)
+			s.observe(s.by, nil)
 			return c.nc.SetDeadline(time.Time{})
 		}
 	}
@@ -110,10 +110,20 @@ func (c *conn) pauseAfterFailure() {
 	}
 }
 
-func (s *session) observe(mechanism string, ok bool) {
-	if o := s.c.srv.observer; o != nil {
-		o.Authenticated(s.c.lis.Name, mechanism, ok, s.again)
+// observe tells of the end of a login: of its failure, if there is an error.
+func (s *session) observe(mechanism string, failure error) {
+	o := s.c.srv.observer
+	if o == nil {
+		return
 	}
+	l := Login{Listener: s.c.lis.Name, Mechanism: mechanism, Remote: s.c.info.Remote, Principal: s.c.info.Principal, OK: failure == nil, Again: s.again, Err: failure}
+	if failure != nil && !s.let {
+		l.Principal = ""
+		if t, ok := s.talk.(interface{ Claimed() string }); ok && t.Claimed() != "" {
+			l.Principal = "User:" + t.Claimed()
+		}
+	}
+	o.Authenticated(&l)
 }
 
 // loginFrame reads one frame of a login without its length. Its buffer grows as bytes come.
@@ -315,7 +325,7 @@ func (s *session) step(ctx context.Context, message []byte) ([]byte, error) {
 	if !ok {
 		return challenge, nil
 	}
-	if s.again && id.Name != s.name {
+	if s.again && (id.Name != s.name || id.ByToken != s.c.info.TokenAuthenticated) {
 		return nil, &authError{s.mechanism, &sasl.Failure{Text: fmt.Sprintf("Cannot change principals during re-authentication from User:%s: User:%s", s.name, id.Name)}}
 	}
 	now := time.Now()
@@ -324,7 +334,7 @@ func (s *session) step(ctx context.Context, message []byte) ([]byte, error) {
 		s.expires = now.Add(left)
 	}
 	if !s.let {
-		s.c.info.Principal = "User:" + id.Name
+		s.c.info.Principal, s.c.info.TokenAuthenticated = "User:"+id.Name, id.ByToken
 	}
 	s.let, s.name, s.by, s.talk, s.raw, s.answered = true, id.Name, s.mechanism, nil, false, true
 	return challenge, nil

@@ -40,10 +40,10 @@ func (s *session) answerAgain(ctx context.Context, e *exchange) error {
 	var refused *authError
 	if errors.As(err, &refused) {
 		s.again = true
-		s.observe(refused.mechanism, false)
+		s.observe(refused.mechanism, refused)
 		s.c.pauseAfterFailure()
 	} else if err == nil && s.answered {
-		s.observe(s.by, true)
+		s.observe(s.by, nil)
 		s.answered = false
 	}
 	if resp == nil {

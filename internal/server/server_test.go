@@ -399,7 +399,8 @@ func (r *recorder) ConnectionClosed(string, string) {
 	r.closed++
 }
 
-func (r *recorder) Authenticated(_, mechanism string, ok, again bool) {
+func (r *recorder) Authenticated(l *Login) {
+	mechanism, ok, again := l.Mechanism, l.OK, l.Again
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.auth = append(r.auth, fmt.Sprintf("%s %v %v", mechanism, ok, again))

@@ -67,6 +67,8 @@ var (
 	BrokerAcceptRate   = attribute("kafka.server", "socket-server-metrics", "broker-connection-accept-rate", "Connections accepted a second by all listeners that are held to one limit.")
 	ConnectionsWaited  = Fact{Name: "weir_connections_waited_seconds_total", Kind: PlainCounter, Help: "Seconds that new connections had to wait for max.connection.creation.rate."}
 	ConnectionsKept    = Fact{Name: "weir_connections_kept_seconds_total", Kind: PlainCounter, Help: "Seconds that connections of addresses above their connection_creation_rate were kept unread, then closed."}
+	AuditEvents        = Fact{Name: "weir_audit_events_total", Kind: PlainCounter, Help: "Events that the audit log has written."}
+	AuditDropped       = Fact{Name: "weir_audit_events_dropped_total", Kind: PlainCounter, Help: "Events that the audit log has not written: too many in a second, or it did not keep up."}
 	CertificateDays    = plain("weir_listener_certificate_expiry_days", "Days until the certificate of a listener ends.")
 )
 

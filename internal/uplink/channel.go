@@ -201,7 +201,7 @@ func (n *Network) envelope(ctx context.Context, address string, rc controller.Re
 	env := kmsg.NewPtrEnvelopeRequest()
 	env.RequestData = kmsg.NewRequestFormatter(kmsg.FormatterClientID(rc.ClientID)).AppendRequest(nil, req, 0)[4:]
 	kind, name, _ := strings.Cut(rc.Principal, ":")
-	principal := kmsg.DefaultPrincipalData{Type: kind, Name: name}
+	principal := kmsg.DefaultPrincipalData{Type: kind, Name: name, TokenAuthenticated: rc.TokenAuthenticated}
 	env.RequestPrincipal = principal.AppendTo(nil)
 	env.ClientHostAddress = rc.ClientHost.AsSlice()
 	if len(env.ClientHostAddress) == 0 {

@@ -21,6 +21,7 @@ type ConnInfo struct {
 	Local                 netip.AddrPort
 	Remote                netip.AddrPort
 	Principal             string // e.g. "User:ANONYMOUS"
+	TokenAuthenticated    bool   // the principal was shown by a delegation token
 	Privileged            bool   // came in on the inter-broker or controller listener
 	ClientSoftwareName    string
 	ClientSoftwareVersion string

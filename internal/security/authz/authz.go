@@ -103,3 +103,31 @@ func AuthorizedOperations(a Authorizer, who Caller, t ResourceType, name string)
 	}
 	return bits
 }
+
+// The names of Kafka's enums, by their numbers; kafka-acls prints them, and the audit log.
+var (
+	resourceNames   = [...]string{"UNKNOWN", "ANY", "TOPIC", "GROUP", "CLUSTER", "TRANSACTIONAL_ID", "DELEGATION_TOKEN", "USER"}
+	patternNames    = [...]string{"UNKNOWN", "ANY", "MATCH", "LITERAL", "PREFIXED"}
+	permissionNames = [...]string{"UNKNOWN", "ANY", "DENY", "ALLOW"}
+	operationNames  = [...]string{"UNKNOWN", "ANY", "ALL", "READ", "WRITE", "CREATE", "DELETE", "ALTER", "DESCRIBE", "CLUSTER_ACTION",
+		"DESCRIBE_CONFIGS", "ALTER_CONFIGS", "IDEMPOTENT_WRITE", "CREATE_TOKENS", "DESCRIBE_TOKENS", "TWO_PHASE_COMMIT"}
+)
+
+func nameOf[N ~int8](names []string, n N) string {
+	if n < 0 || int(n) >= len(names) {
+		n = 0 // of a later Kafka
+	}
+	return names[n]
+}
+
+// String is Kafka's name of the type.
+func (t ResourceType) String() string { return nameOf(resourceNames[:], t) }
+
+// String is Kafka's name of the pattern type.
+func (p PatternType) String() string { return nameOf(patternNames[:], p) }
+
+// String is Kafka's name of the operation.
+func (o Operation) String() string { return nameOf(operationNames[:], o) }
+
+// String is Kafka's name of the permission.
+func (p Permission) String() string { return nameOf(permissionNames[:], p) }

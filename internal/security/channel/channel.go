@@ -29,9 +29,13 @@ import (
 // false. It must not wait.
 type Users func(mechanism, user string) (sasl.Credential, bool)
 
+// Tokens finds a delegation token that is alive by its id. It must not wait.
+type Tokens func(id string) (sasl.Token, bool)
+
 // Listeners is the protection of all listeners of a node. Safe for concurrent use.
 type Listeners struct {
 	users  Users
+	tokens Tokens // nil: there are none
 	logger *slog.Logger
 	byName map[string]*listener
 	// between are the ways to the listeners of other nodes, by listener.
@@ -51,10 +55,10 @@ type listener struct {
 	keys     *sasl.KeySet
 }
 
-// New reads what the listeners of the settings need: stores, JAAS lines, key sets. dial makes the connections to other
-// nodes; nil: TCP.
-func New(cfg *config.Set, users Users, dial Dial, logger *slog.Logger) (*Listeners, error) {
-	ls := &Listeners{users: users, logger: logger, byName: map[string]*listener{}, between: map[string]*Dialer{}, change: lifecycle.NewIOLock(), now: time.Now}
+// New reads what the listeners of the settings need: stores, JAAS lines, key sets. Delegation tokens are taken by SCRAM
+// where tokens is not nil. dial makes the connections to other nodes; nil: TCP.
+func New(cfg *config.Set, users Users, tokens Tokens, dial Dial, logger *slog.Logger) (*Listeners, error) {
+	ls := &Listeners{users: users, tokens: tokens, logger: logger, byName: map[string]*listener{}, between: map[string]*Dialer{}, change: lifecycle.NewIOLock(), now: time.Now}
 	var errs []error
 	for _, cl := range cfg.Node().Listeners {
 		l, err := ls.build(cfg, cl)

@@ -77,7 +77,7 @@ func TestDialer(t *testing.T) {
 		lines := []string{"sasl.enabled.mechanisms=" + mechanism, "sasl.mechanism.inter.broker.protocol=" + mechanism,
 			"listener.name.sasl_ssl." + strings.ToLower(mechanism) + ".sasl.jaas.config=" + module}
 		cfg := node(t, ca, lines...)
-		ls, err := New(cfg, users, nil, slog.New(slog.DiscardHandler))
+		ls, err := New(cfg, users, nil, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +138,7 @@ func TestClientAuthOfSASLSSL(t *testing.T) {
 	ca := certkit.New(t)
 	jaas := "listener.name.sasl_ssl.plain.sasl.jaas.config=" + sasl.PlainLoginModule + ` required user_a="b";`
 	cfg := node(t, ca, "sasl.enabled.mechanisms=PLAIN", "sasl.mechanism.inter.broker.protocol=PLAIN", jaas, "ssl.client.auth=required", "listener.name.sasl_ssl.ssl.client.auth=none")
-	ls, err := New(cfg, nil, nil, slog.New(slog.DiscardHandler))
+	ls, err := New(cfg, nil, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestBearerNeedsKeys(t *testing.T) {
 		"listener.name.sasl_ssl.plain.sasl.jaas.config=" + sasl.PlainLoginModule + ` required user_a="b";`}
 	for url, want := range map[string]string{"": "is not set", "http://idp/keys": "https://", "file:///does/not/exist": "no such file", "file://" + keys: ""} {
 		cfg := node(t, ca, append(base, "sasl.oauthbearer.jwks.endpoint.url="+url)...)
-		_, err := New(cfg, nil, nil, slog.New(slog.DiscardHandler))
+		_, err := New(cfg, nil, nil, nil, slog.New(slog.DiscardHandler))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", url, err)
 		}
@@ -180,7 +180,7 @@ func TestDialerFollowsFiles(t *testing.T) {
 	cfg := load(t, append(lines(old), "node.id=1", "process.roles=broker,controller", "controller.quorum.voters=1@localhost:9093,2@localhost:9095",
 		"listeners=SSL://localhost:9092,CONTROLLER://localhost:9093", "controller.listener.names=CONTROLLER", "security.inter.broker.protocol=SSL",
 		"listener.security.protocol.map=SSL:SSL,CONTROLLER:SSL", "ssl.keystore.type=PEM", "ssl.truststore.type=PEM", "ssl.client.auth=required")...)
-	ls, err := New(cfg, nil, nil, slog.New(slog.DiscardHandler))
+	ls, err := New(cfg, nil, nil, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,9 @@ func (ls *Listeners) mechanism(cfg *config.Set, l *listener, name string) (func(
 		if err != nil {
 			return nil, err
 		}
+		if ls.tokens != nil {
+			s.AcceptTokens(ls.tokens)
+		}
 		l.scram[name] = s
 	}
 	return l.scram[name].Begin, nil

@@ -50,6 +50,7 @@ func (u *PlainUsers) Begin() Conversation { return &plain{users: u} }
 type plain struct {
 	users *PlainUsers
 	id    Identity
+	said  string // the user that the client says it is
 	done  bool
 	over  bool
 }
@@ -64,6 +65,7 @@ func (p *plain) Step(_ context.Context, message []byte) ([]byte, error) {
 		return nil, tell("Invalid SASL/PLAIN response: expected 3 tokens")
 	}
 	user, password := string(parts[1]), parts[2]
+	p.said = user
 	switch {
 	case user == "":
 		return nil, tell("Authentication failed: username not specified")
@@ -79,3 +81,6 @@ func (p *plain) Step(_ context.Context, message []byte) ([]byte, error) {
 }
 
 func (p *plain) Identity() (Identity, bool) { return p.id, p.done }
+
+// Claimed is the user that the client says it is; "" before it has.
+func (p *plain) Claimed() string { return p.said }

@@ -27,6 +27,7 @@ var Known = []string{Plain, ScramSHA256, ScramSHA512, OAuthBearer}
 type Identity struct {
 	Name    string    // of a user
 	Expires time.Time // when the proof ends; zero: never
+	ByToken bool      // shown by a delegation token, whose bearer may not make others
 }
 
 // Conversation is one client's proof. It belongs to one goroutine.

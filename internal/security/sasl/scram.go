@@ -66,8 +66,14 @@ type Scram struct {
 	name   string
 	kind   scramKind
 	lookup func(user string) (Credential, bool)
+	tokens func(id string) (Token, bool) // nil: there are none
+	used   tokenCredentials
 	secret [32]byte
 }
+
+// AcceptTokens lets clients sign in with delegation tokens; tokens finds one that is alive by its id and must not wait.
+// It is called before the mechanism is used.
+func (s *Scram) AcceptTokens(tokens func(id string) (Token, bool)) { s.tokens = tokens }
 
 // NewScram makes the mechanism with that name. lookup finds a user's credential; it must not wait. Whoever has none
 // goes through the same conversation, with a salt that stays the same as long as the process lives; where lookup
@@ -122,12 +128,26 @@ func (s *Scram) Begin() Conversation {
 type scramConversation struct {
 	scram *Scram
 	steps *scram.ServerConversation
+	begun bool
+	token *Token // the client is somebody who has it; nil: it is a user
+	asked bool   // the client says that it has a token
 	known bool
 	done  bool
 }
 
 func (c *scramConversation) credential(user string) (scram.StoredCredentials, error) {
 	found, ok := c.scram.lookup(user)
+	if c.asked {
+		if ok = false; c.scram.tokens != nil {
+			if t, alive := c.scram.tokens(user); alive {
+				made, err := c.scram.used.of(c.scram.name, user, &t)
+				if err != nil {
+					return scram.StoredCredentials{}, err
+				}
+				found, ok, c.token = made, true, &t
+			}
+		}
+	}
 	if c.known = ok; !ok {
 		found = c.scram.pretend(user, found)
 	}
@@ -138,6 +158,9 @@ func (c *scramConversation) credential(user string) (scram.StoredCredentials, er
 func (c *scramConversation) Step(_ context.Context, message []byte) ([]byte, error) {
 	if c.steps == nil || c.steps.Done() {
 		return nil, refuse(c.scram.name + ": a message after the last one")
+	}
+	if !c.begun {
+		c.begun, c.asked = true, asksForToken(string(message))
 	}
 	answer, err := c.steps.Step(string(message))
 	if err != nil {
@@ -157,9 +180,20 @@ func (c *scramConversation) Step(_ context.Context, message []byte) ([]byte, err
 	return []byte(answer), nil
 }
 
+// Claimed is the user, or token, that the client says it is; "" before it has.
+func (c *scramConversation) Claimed() string {
+	if c.steps == nil {
+		return ""
+	}
+	return c.steps.Username()
+}
+
 func (c *scramConversation) Identity() (Identity, bool) {
 	if !c.done {
 		return Identity{}, false
+	}
+	if c.token != nil {
+		return Identity{Name: c.token.Owner, Expires: c.token.Expires, ByToken: true}, true
 	}
 	return Identity{Name: c.steps.Username()}, true
 }
