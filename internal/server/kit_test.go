@@ -111,6 +111,13 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
+// count is how often the log has s.
+func (l *lines) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), s)
+}
+
 func (l *lines) has(s string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -222,3 +222,31 @@ func TestDialerFollowsFiles(t *testing.T) {
 		t.Error("a way to a listener that no node has")
 	}
 }
+
+// TestNoJavaLoginModuleWhileRunning: JAAS lines that load classes or look names up are refused at the start, and as a change of
+// settings too (CVE-2023-25194, CVE-2025-27818, CVE-2025-27819).
+func TestNoJavaLoginModuleWhileRunning(t *testing.T) {
+	ca := certkit.New(t)
+	good := "listener.name.sasl_ssl.plain.sasl.jaas.config=" + sasl.PlainLoginModule + ` required user_broker="x" username="broker" password="x";`
+	lines := []string{"sasl.enabled.mechanisms=PLAIN", "sasl.mechanism.inter.broker.protocol=PLAIN"}
+	ls, err := New(node(t, ca, append(lines, good)...), nil, nil, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range []string{"com.sun.security.auth.module.JndiLoginModule", "com.sun.security.auth.module.LdapLoginModule", "com.sun.security.auth.module.Krb5LoginModule"} {
+		bad := "listener.name.sasl_ssl.plain.sasl.jaas.config=" + module + ` required user.provider.url="ldap://127.0.0.1:1/x";`
+		cfg := node(t, ca, append(lines, bad)...)
+		if err := ls.Check(cfg); err == nil || !strings.Contains(err.Error(), module) {
+			t.Errorf("a change to %s: %v", module, err)
+		}
+		if err := ls.Change(cfg); err == nil {
+			t.Errorf("%s is taken on", module)
+		}
+		if _, err := New(cfg, nil, nil, nil, slog.New(slog.DiscardHandler)); err == nil {
+			t.Errorf("%s starts", module)
+		}
+	}
+	if _, ok := ls.SASL("SASL_SSL")().Begin(sasl.Plain); !ok {
+		t.Error("the mechanism that was there is gone")
+	}
+}

@@ -257,3 +257,16 @@ func FuzzBearer(f *testing.F) {
 		}
 	})
 }
+
+// FuzzKeys reads key sets, as an endpoint that was taken over would serve them.
+func FuzzKeys(f *testing.F) {
+	idp := newIssuer(f, "k1")
+	f.Add(keySet(f, jose.JSONWebKey{Key: &idp.key.PublicKey, KeyID: "k1"}))
+	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"a"},{"kty":"oct","k":"AA"}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		keys, err := parseKeys(data)
+		if err == nil && len(keys.Keys) == 0 {
+			t.Error("an empty set is taken")
+		}
+	})
+}

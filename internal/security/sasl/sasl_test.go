@@ -223,6 +223,7 @@ func TestJAAS(t *testing.T) {
 	const secret = "topsecret"
 	for _, c := range []struct{ text, want string }{
 		{"com.sun.security.auth.module.JndiLoginModule required user.provider.url=\"topsecret\";", `no login module "com.sun.security.auth.module.JndiLoginModule"`},
+		{"com.sun.security.auth.module.LdapLoginModule required userProvider=\"ldap://topsecret/x\";", `no login module "com.sun.security.auth.module.LdapLoginModule"`},
 		{"com.sun.security.auth.module.Krb5LoginModule required;", "Krb5LoginModule"},
 		{PlainLoginModule + " required password=topsecret", "semicolon"},
 		{PlainLoginModule + " topsecret password=x;", "control flag"},

@@ -114,3 +114,27 @@ func TestTokenCredentialsAreBounded(t *testing.T) {
 		t.Errorf("%d are kept", n)
 	}
 }
+
+// FuzzScramToken: nobody gets in as a token without its secret.
+func FuzzScramToken(f *testing.F) {
+	s, err := NewScram(ScramSHA256, func(string) (Credential, bool) { return Credential{}, false })
+	if err != nil {
+		f.Fatal(err)
+	}
+	secret := TokenHMAC("key", "id")
+	s.AcceptTokens(func(id string) (Token, bool) { return Token{Owner: "carol", HMAC: secret}, id == "id" })
+	f.Add([]byte("n,,n=id,r=abc,tokenauth=true"), []byte("c=biws,r=abc,p=AAAA"))
+	f.Add([]byte("n,,n=id,r=abc,tokenauth=true,tokenauth=false"), []byte("c=biws"))
+	f.Fuzz(func(t *testing.T, first, final []byte) {
+		c := s.Begin()
+		if _, err := c.Step(ctx, first); err != nil {
+			return
+		}
+		if _, err := c.Step(ctx, final); err == nil {
+			t.Errorf("%q %q is let in", first, final)
+		}
+		if _, ok := c.Identity(); ok {
+			t.Errorf("%q %q has an identity", first, final)
+		}
+	})
+}

@@ -421,3 +421,28 @@ func FuzzDistinguishedName(f *testing.F) {
 	f.Add(der)
 	f.Fuzz(func(_ *testing.T, der []byte) { DistinguishedName(der) })
 }
+
+// FuzzStores reads key and trust stores of all forms: whatever is in them, there is an answer, in bounded memory.
+func FuzzStores(f *testing.F) {
+	ca := newAuthority(f)
+	id := ca.issue(f, "a")
+	f.Add([]byte(id.chain()+id.keyPEM(f, "")), uint8(0))
+	f.Add(id.p12(f), uint8(1))
+	f.Add(id.jks(f, secret), uint8(2))
+	f.Add([]byte{0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2, 0x7f, 0xff, 0xff, 0xff}, uint8(2))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), uint8(0))
+	f.Fuzz(func(_ *testing.T, data []byte, form uint8) {
+		switch form % 3 {
+		case 0:
+			if _, err := pemCertificates(data); err == nil {
+				_, _ = pemPair(data, data, secret)
+			}
+		case 1:
+			_, _ = binaryPair(data, "PKCS12", secret, "")
+			_, _ = binaryAnchors(data, "PKCS12", secret)
+		case 2:
+			_, _ = binaryPair(data, "JKS", secret, secret)
+			_, _ = binaryAnchors(data, "JKS", secret)
+		}
+	})
+}
