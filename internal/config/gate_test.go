@@ -1,6 +1,8 @@
 package config
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -46,5 +48,30 @@ func TestGateHoldsForDynamicSettings(t *testing.T) {
 	err := s.ValidateBroker(map[string]string{"listener.name.plaintext.ssl.engine.factory.class": "a.B"}, true)
 	if err == nil || !strings.Contains(err.Error(), "Java classes") {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// TestConfigProvidersReadNothing: what looks like a reference to a file or to the environment is a text like any other
+// (CVE-2024-31141).
+func TestConfigProvidersReadNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secrets.properties")
+	if err := os.WriteFile(file, []byte("key=s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("WEIR_TEST_SECRET", "s3cret")
+	for _, value := range []string{"${file:" + file + ":key}", "${env:WEIR_TEST_SECRET}", "${directory:" + filepath.Dir(file) + ":secrets.properties}", "${WEIR_TEST_SECRET}", "$WEIR_TEST_SECRET"} {
+		set, notices, err := tryLoad(t, "config.providers=file,env,directory\nconfig.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider\n"+
+			"config.providers.env.class=org.apache.kafka.common.config.provider.EnvVarConfigProvider\nbroker.rack="+value)
+		if err != nil {
+			t.Fatalf("%s: %v", value, err)
+		}
+		if got := set.String("broker.rack"); got != value {
+			t.Errorf("%s became %s", value, got)
+		}
+		for _, n := range notices {
+			if strings.Contains(n.String(), "s3cret") {
+				t.Errorf("a notice has the secret: %s", n)
+			}
+		}
 	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -248,5 +251,41 @@ func TestNoJavaLoginModuleWhileRunning(t *testing.T) {
 	}
 	if _, ok := ls.SASL("SASL_SSL")().Begin(sasl.Plain); !ok {
 		t.Error("the mechanism that was there is gone")
+	}
+}
+
+// TestKeysAreNotFetchedFromElsewhere: an endpoint of keys cannot send a broker to plain text or to hosts inside (CVE-2025-27817).
+func TestKeysAreNotFetchedFromElsewhere(t *testing.T) {
+	asked := make(chan string, 10)
+	inside := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
+	defer inside.Close()
+	idp := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := map[string]string{"/inside": inside.URL + "/metadata", "/file": "file:///etc/passwd"}[r.URL.Path]
+		if to == "" {
+			to = r.URL.Path // for ever
+		}
+		http.Redirect(w, r, to, http.StatusFound)
+	}))
+	defer idp.Close()
+	trusted := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: idp.Certificate().Raw})
+	ca := certkit.New(t)
+	scope := node(t, ca, "sasl.enabled.mechanisms=PLAIN", "sasl.mechanism.inter.broker.protocol=PLAIN").ForListener("SASL_SSL").ForMechanism(sasl.OAuthBearer)
+	client, err := httpClient(scope, &sasl.JAAS{Options: map[string]string{"ssl.truststore.type": "PEM", "ssl.truststore.certificates": string(trusted)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/inside", "/file", "/loop"} {
+		resp, err := client.Get(idp.URL + path)
+		if err == nil {
+			resp.Body.Close()
+			t.Errorf("%s is followed", path)
+		} else if !strings.Contains(err.Error(), "redirects to where no keys are fetched from") {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	select {
+	case path := <-asked:
+		t.Errorf("the host inside was asked for %s", path)
+	default:
 	}
 }
