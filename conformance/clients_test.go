@@ -104,17 +104,23 @@ func checkFacts(t *testing.T, out string, count int, codecs ...string) {
 
 const clientRecords = 2000
 
-func python(t *testing.T, b *brokers.Broker) {
+// pythonClient is a Python that has confluent-kafka.
+func pythonClient(t *testing.T) string {
 	python := installed(t, "python3")
 	dir := cached(t, "clients/python/requirements.txt", func(dir string) {
 		command(t, "", python, "-m", "venv", "--clear", dir)
 		command(t, "", filepath.Join(dir, "bin", "pip"), "install", "-q", "--disable-pip-version-check", "-r", "clients/python/requirements.txt")
 	})
-	out := command(t, "", filepath.Join(dir, "bin", "python"), "clients/python/roundtrip.py", b.Addr, "python", fmt.Sprint(clientRecords))
+	return filepath.Join(dir, "bin", "python")
+}
+
+func python(t *testing.T, b *brokers.Broker) {
+	out := command(t, "", pythonClient(t), "clients/python/roundtrip.py", b.Addr, "python", fmt.Sprint(clientRecords))
 	checkFacts(t, out, clientRecords, "none", "gzip", "snappy", "lz4", "zstd")
 }
 
-func kafkaJS(t *testing.T, b *brokers.Broker) {
+// kafkaJSClient is Node.js and the folder of its modules, KafkaJS among them.
+func kafkaJSClient(t *testing.T) (node, modules string) {
 	node, npm := installed(t, "node"), installed(t, "npm")
 	dir := cached(t, "clients/kafkajs/package-lock.json", func(dir string) {
 		for _, name := range []string{"package.json", "package-lock.json"} {
@@ -128,7 +134,12 @@ func kafkaJS(t *testing.T, b *brokers.Broker) {
 		}
 		command(t, "", npm, "ci", "--prefix", dir, "--no-audit", "--no-fund", "--silent")
 	})
-	out := command(t, "", "env", "NODE_PATH="+filepath.Join(dir, "node_modules"), "KAFKAJS_NO_PARTITIONER_WARNING=1", node, "clients/kafkajs/roundtrip.js", b.Addr, "kafkajs", fmt.Sprint(clientRecords))
+	return node, filepath.Join(dir, "node_modules")
+}
+
+func kafkaJS(t *testing.T, b *brokers.Broker) {
+	node, modules := kafkaJSClient(t)
+	out := command(t, "", "env", "NODE_PATH="+modules, "KAFKAJS_NO_PARTITIONER_WARNING=1", node, "clients/kafkajs/roundtrip.js", b.Addr, "kafkajs", fmt.Sprint(clientRecords))
 	checkFacts(t, out, clientRecords, "none", "gzip", "snappy")
 }
 

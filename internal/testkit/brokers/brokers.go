@@ -39,6 +39,8 @@ type Config struct {
 	Env []string
 	// Port is the first port to try; see FreePort.
 	Port int
+	// Extra are listeners besides the plain one: name to security protocol.
+	Extra map[string]string
 	// Heap is the JVM's memory, such as 512M. Empty: Kafka's own default of 1G.
 	Heap string
 }
@@ -48,9 +50,11 @@ type Broker struct {
 	Config
 	Addr       string // host:port
 	Controller int    // port of the controller's listener
-	Ready      time.Duration
-	cmd        *exec.Cmd
-	exited     chan struct{}
+	// At has host:port of the extra listeners by name.
+	At     map[string]string
+	Ready  time.Duration
+	cmd    *exec.Cmd
+	exited chan struct{}
 }
 
 // Name is "weir" or "apache".
@@ -125,6 +129,11 @@ func (b *Broker) writeProps() error {
 		"share.coordinator.state.topic.min.isr":            "1",
 		"group.initial.rebalance.delay.ms":                 "0",
 		"offsets.topic.num.partitions":                     "4",
+	}
+	for name, protocol := range b.Extra {
+		props["listeners"] += "," + name + "://" + b.At[name]
+		props["advertised.listeners"] += "," + name + "://" + b.At[name]
+		props["listener.security.protocol.map"] += "," + name + ":" + protocol
 	}
 	maps.Copy(props, b.Props)
 	var out bytes.Buffer

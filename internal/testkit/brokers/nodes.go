@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -60,7 +61,7 @@ func StartNodes(ctx context.Context, n int, c Config) ([]*Broker, error) {
 	return all, nil
 }
 
-// choosePorts finds the node's two ports and makes its folders.
+// choosePorts finds the node's ports and makes its folders.
 func (b *Broker) choosePorts() error {
 	if err := os.MkdirAll(filepath.Join(b.Dir, "logs"), 0o755); err != nil {
 		return err
@@ -73,5 +74,13 @@ func (b *Broker) choosePorts() error {
 		return err
 	}
 	b.Addr = fmt.Sprintf("127.0.0.1:%d", b.Port)
+	b.At = map[string]string{}
+	next := b.Controller
+	for _, name := range slices.Sorted(maps.Keys(b.Extra)) {
+		if next, err = FreePort(next + 1); err != nil {
+			return err
+		}
+		b.At[name] = fmt.Sprintf("127.0.0.1:%d", next)
+	}
 	return nil
 }
