@@ -69,7 +69,7 @@ type trio struct {
 // clusterTests are the names of what is measured of three nodes, in this order.
 func clusterTests() []test {
 	var out []test
-	for _, l := range []load{{1024, 6, 0, -1}, {100, 6, 0, -1}, {1024, 1, 0, -1}, {100, 1, 0, -1}} {
+	for _, l := range []load{{1024, 6, 0, -1, nil}, {100, 6, 0, -1, nil}, {1024, 1, 0, -1, nil}, {100, 1, 0, -1, nil}} {
 		name := fmt.Sprintf("%s, %d B, %d partitions", clusterName, l.recordBytes, l.partitions)
 		out = append(out, test{name: name, three: func(c trio, _ context.Context) ([]result, error) { return c.produce(name, l) }})
 	}

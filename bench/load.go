@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -28,10 +29,15 @@ type load struct {
 	partitions  int32
 	codec       int
 	acks        int16
+	tls         *tls.Config // nil: plain text
 }
 
 func (l load) String() string {
-	return fmt.Sprintf("%d B, %d partitions, %s, acks %s", l.recordBytes, l.partitions, script.Codecs[l.codec], map[int16]string{1: "1", -1: "all"}[l.acks])
+	text := fmt.Sprintf("%d B, %d partitions, %s, acks %s", l.recordBytes, l.partitions, script.Codecs[l.codec], map[int16]string{1: "1", -1: "all"}[l.acks])
+	if l.tls != nil {
+		text += ", TLS"
+	}
+	return text
 }
 
 // batch makes a batch once; producers send it again and again, so that the
@@ -121,7 +127,7 @@ func produce(leader at, topic string, l load, total int64) error {
 	var group sync.WaitGroup
 	errs := make([]error, l.partitions)
 	for p := range l.partitions {
-		group.Go(func() { errs[p] = produceOne(leader(p), topic, p, l.acks, batch, each) })
+		group.Go(func() { errs[p] = produceOne(l, leader(p), topic, p, batch, each) })
 	}
 	group.Wait()
 	for _, err := range errs {
@@ -132,13 +138,13 @@ func produce(leader at, topic string, l load, total int64) error {
 	return nil
 }
 
-func produceOne(addr, topic string, partition int32, acks int16, batch []byte, count int) error {
-	c, err := kwire.Dial(addr)
+func produceOne(l load, addr, topic string, partition int32, batch []byte, count int) error {
+	c, err := l.dial(addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	req := produceRequest(topic, partition, acks, batch)
+	req := produceRequest(topic, partition, l.acks, batch)
 	frame := c.Frame(req, 0)
 	sent, answered := 0, 0
 	for answered < count {
@@ -185,7 +191,7 @@ func consume(b *brokers.Broker, topic string, l load) (int64, error) {
 	var group sync.WaitGroup
 	errs, read := make([]error, l.partitions), make([]int64, l.partitions)
 	for p := range l.partitions {
-		group.Go(func() { read[p], errs[p] = consumeOne(b.Addr, topic, p) })
+		group.Go(func() { read[p], errs[p] = consumeOne(l, l.of(b)(p), topic, p) })
 	}
 	group.Wait()
 	var sum int64
@@ -210,8 +216,8 @@ func fetchRequest(topic string, partition int32, offset int64, waitMillis int32)
 	return req
 }
 
-func consumeOne(addr, topic string, partition int32) (int64, error) {
-	c, err := kwire.Dial(addr)
+func consumeOne(l load, addr, topic string, partition int32) (int64, error) {
+	c, err := l.dial(addr)
 	if err != nil {
 		return 0, err
 	}

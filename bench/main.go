@@ -11,8 +11,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"regexp"
@@ -68,13 +70,13 @@ func (o options) total() int64 {
 	return 256 << 20
 }
 
-func tests(ctx context.Context, o options) []test {
+func tests(ctx context.Context, o options, client *tls.Config) []test {
 	quick, total, count := o.quick, o.total(), 4000
 	if quick {
 		count = 500
 	}
 	out := []test{{name: "start", run: idle}}
-	for _, l := range loads(quick) {
+	for _, l := range append(loads(quick), securedLoads(quick, client)...) {
 		out = append(out, test{name: l.String(), run: func(b *brokers.Broker) ([]result, error) { return throughput(b, l, total) }})
 	}
 	out = append(out,
@@ -92,14 +94,14 @@ func tests(ctx context.Context, o options) []test {
 
 func loads(quick bool) []load {
 	if quick {
-		return []load{{100, 1, 0, 1}, {1024, 6, 3, -1}}
+		return []load{{100, 1, 0, 1, nil}, {1024, 6, 3, -1, nil}}
 	}
 	var out []load
 	for _, size := range []int{100, 1024} {
 		for _, partitions := range []int32{1, 6} {
 			for _, codec := range []int{0, 3, 4} {
 				for _, acks := range []int16{1, -1} {
-					out = append(out, load{size, partitions, codec, acks})
+					out = append(out, load{size, partitions, codec, acks, nil})
 				}
 			}
 		}
@@ -143,11 +145,15 @@ func measure(ctx context.Context, o options) ([]pair, error) {
 
 // measureOne starts a broker of each side and gives each test to one after the other.
 func measureOne(ctx context.Context, o options, dir string) ([]pair, error) {
-	chosen := slices.DeleteFunc(tests(ctx, o), func(t test) bool { return !o.only.MatchString(t.name) })
+	props, client, err := makeCertificate(dir + "/certs")
+	if err != nil {
+		return nil, err
+	}
+	chosen := slices.DeleteFunc(tests(ctx, o, client), func(t test) bool { return !o.only.MatchString(t.name) })
 	if len(chosen) == 0 {
 		return nil, nil
 	}
-	sides, err := start(ctx, o, dir)
+	sides, err := start(ctx, o, dir, props)
 	for _, b := range sides {
 		defer b.Kill()
 	}
@@ -173,12 +179,13 @@ func measureOne(ctx context.Context, o options, dir string) ([]pair, error) {
 	return out, ctx.Err()
 }
 
-// start starts the brokers to measure.
-func start(ctx context.Context, o options, dir string) ([]*brokers.Broker, error) {
-	props := map[string]string{"log.retention.ms": "-1", "num.partitions": "1"}
+// start starts the brokers to measure. props are of their TLS.
+func start(ctx context.Context, o options, dir string, props map[string]string) ([]*brokers.Broker, error) {
+	maps.Copy(props, map[string]string{"log.retention.ms": "-1", "num.partitions": "1"})
+	extra := map[string]string{tlsListener: "SSL"}
 	var out []*brokers.Broker
 	if o.side != "apache" {
-		b, err := brokers.Start(ctx, brokers.Config{Binary: o.binary, Dir: dir + "/weir", Props: props, Port: 20900})
+		b, err := brokers.Start(ctx, brokers.Config{Binary: o.binary, Dir: dir + "/weir", Props: props, Port: 20900, Extra: extra})
 		if err != nil {
 			return out, err
 		}
@@ -191,7 +198,7 @@ func start(ctx context.Context, o options, dir string) ([]*brokers.Broker, error
 	if err != nil {
 		return out, err
 	}
-	b, err := brokers.Start(ctx, brokers.Config{Dist: dist, Dir: dir + "/apache", Props: props, Port: 20950})
+	b, err := brokers.Start(ctx, brokers.Config{Dist: dist, Dir: dir + "/apache", Props: props, Port: 20950, Extra: extra})
 	if err != nil {
 		return out, err
 	}

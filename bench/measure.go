@@ -78,20 +78,25 @@ const gib = 1 << 30
 // throughput produces and consumes one load.
 func throughput(b *brokers.Broker, l load, total int64) ([]result, error) {
 	topic := fmt.Sprintf("bench-%d-%d-%d-%d", l.recordBytes, l.partitions, l.codec, l.acks+1)
+	produceGoal, consumeGoal := ratio(0.4), ratio(0.8)
+	if l.tls != nil {
+		topic += "-tls"
+		produceGoal, consumeGoal = ratio(0.5), ratio(0.5)
+	}
 	if err := createTopic(b, topic, l.partitions); err != nil {
 		return nil, err
 	}
 	// The first requests of a JVM are interpreted; neither side is judged by them.
-	if err := produce(only(b), topic, l, total/8); err != nil {
+	if err := produce(l.of(b), topic, l, total/8); err != nil {
 		return nil, err
 	}
-	cpu, wall, err := spent(func() error { return produce(only(b), topic, l, total) }, b)
+	cpu, wall, err := spent(func() error { return produce(l.of(b), topic, l, total) }, b)
 	if err != nil {
 		return nil, err
 	}
 	size := float64(total) / gib
 	out := []result{
-		{l.String(), "produce, CPU per GiB", cpu.Seconds() / size, "s", ratio(0.4)},
+		{l.String(), "produce, CPU per GiB", cpu.Seconds() / size, "s", produceGoal},
 		{l.String(), "produce, MiB/s", float64(total) / (1 << 20) / wall.Seconds(), "", wanted{}},
 	}
 	if _, err := consume(b, topic, l); err != nil {
@@ -112,7 +117,7 @@ func throughput(b *brokers.Broker, l load, total int64) ([]result, error) {
 		return nil, err
 	}
 	return append(out,
-		result{l.String(), "consume, CPU per GiB on the wire", cpu.Seconds() / (float64(read) / gib), "s", ratio(0.8)},
+		result{l.String(), "consume, CPU per GiB on the wire", cpu.Seconds() / (float64(read) / gib), "s", consumeGoal},
 		result{l.String(), "consume, MiB/s on the wire", float64(read) / (1 << 20) / wall.Seconds(), "", wanted{}},
 	), nil
 }

@@ -236,8 +236,8 @@ func (s *sender) dropChunk() {
 }
 
 // wrappedChunk is how much is handed to TLS at a time: its deadline holds for the whole, and cannot be moved once it
-// has passed.
-const wrappedChunk = 64 << 10
+// has passed. It is what security/tlsconf sends in one call.
+const wrappedChunk = 7 * (16 << 10)
 
 // writeWrapped sends p through TLS.
 func (s *sender) writeWrapped(p []byte) error {

@@ -8,7 +8,6 @@ package channel
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -159,8 +158,8 @@ func (ls *Listeners) Wrap(name string) func(context.Context, net.Conn) (net.Conn
 }
 
 func (l *listener) wrap(ctx context.Context, nc net.Conn) (net.Conn, string, error) {
-	c := tls.Server(nc, l.tls.Config())
-	if err := c.HandshakeContext(ctx); err != nil {
+	c, err := tlsconf.Serve(ctx, nc, l.tls.Config())
+	if err != nil {
 		return nil, "", err
 	}
 	who := principal.Anonymous

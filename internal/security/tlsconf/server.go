@@ -221,6 +221,8 @@ func loadServer(s Settings) (*material, error) {
 		c.ClientCAs = pool(anchors)
 	}
 	c.Certificates = []tls.Certificate{*cert}
+	// Small records at the beginning would help a browser to show the first line earlier; here they cost more than that.
+	c.DynamicRecordSizingDisabled = true
 	m.config, m.leaf = c, cert.Leaf
 	return m, nil
 }

@@ -7,6 +7,7 @@ package kwire
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -43,17 +44,30 @@ func DialFrom(local, addr string) (*Conn, error) {
 	return dial(net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(local)}}, addr, "kwire")
 }
 
+// DialTLS connects through TLS with the client id "kwire".
+func DialTLS(addr string, cfg *tls.Config) (*Conn, error) {
+	c, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", addr, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return over(c, "kwire"), nil
+}
+
 func dial(d net.Dialer, addr, clientID string) (*Conn, error) {
 	c, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
+	return over(c, clientID), nil
+}
+
+func over(c net.Conn, clientID string) *Conn {
 	return &Conn{
 		conn:    c,
 		r:       bufio.NewReaderSize(c, 64<<10),
 		format:  kmsg.NewRequestFormatter(kmsg.FormatterClientID(clientID)),
 		Timeout: 30 * time.Second,
-	}, nil
+	}
 }
 
 // Close ends the connection.
