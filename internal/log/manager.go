@@ -86,7 +86,7 @@ func (e *refusedError) Unwrap() error { return e.err }
 // open locks the directory and reads what lies in its root.
 func (d *directory) open() error {
 	fsys := d.env.fs
-	if err := fsys.MkdirAll(d.path); err != nil {
+	if err := vfs.MakeDir(fsys, d.path); err != nil {
 		return err
 	}
 	lock, err := fsys.Lock(filepath.Join(d.path, lockFile))

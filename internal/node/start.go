@@ -27,25 +27,33 @@ import (
 
 // Start builds a node and returns when it serves. It writes nothing if the settings, the directories or the ports are
 // not usable.
-func Start(ctx context.Context, opts Options) (n *Node, err error) {
-	cfg := opts.Config
-	n = &Node{id: cfg.Node().ID, opts: opts, failed: make(chan error, 1)}
+func Start(ctx context.Context, opts Options) (*Node, error) {
+	n := &Node{id: opts.Config.Node().ID, opts: opts, failed: make(chan error, 1)}
 	n.opts.fillDefaults()
-	if err := probePorts(n.opts.Net, cfg.Node().Listeners); err != nil {
+	if err := n.start(ctx); err != nil {
 		return nil, err
+	}
+	return n, nil
+}
+
+// start does it. What was begun is ended if it does not come to its end.
+func (n *Node) start(ctx context.Context) (err error) {
+	cfg := n.opts.Config
+	if err := probePorts(n.opts.Net, cfg.Node().Listeners); err != nil {
+		return err
 	}
 	n.logger = n.opts.Logs.Logger("node")
 	n.config.Store(cfg)
 	n.image.Store(image.Empty())
 	if _, err := rand.Read(n.incarnation[:]); err != nil {
-		return nil, fmt.Errorf("make an incarnation id: %w", err)
+		return fmt.Errorf("make an incarnation id: %w", err)
 	}
 	if err := n.openSecurity(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	prepared, err := format.Prepare(n.opts.FS, cfg.Node(), time.Now(), n.logger)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	n.clusterID, n.metadataID = prepared.ClusterID, prepared.MetadataDirectoryID
 	n.logGroup, n.metaGroup, n.work, n.watch = n.newGroup("log"), n.newGroup("metadata"), n.newGroup("node"), n.newGroup("metrics")
@@ -58,13 +66,13 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 		}
 	}()
 	if err := n.serveMetrics(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := n.openAudit(cfg); err != nil {
 		return nil, err
 	}
 	if err := n.openLogs(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	undo = append(undo, func() { _ = n.logs.Abandon() }) // the start has failed for another reason already
 	n.replicas = replica.New(replica.Config{
@@ -76,18 +84,27 @@ func Start(ctx context.Context, opts Options) (n *Node, err error) {
 	n.quotas = newQuotas(cfg)
 	n.authz, n.observer, n.presence = n.authorizer(), newObserver(n.opts.Metrics, n.audit), newPresence(n)
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
+	undo = append([]func(){n.stopListening}, undo...)
 	if err := n.listen(); err != nil {
-		return nil, err
+		return err
 	}
-	undo = append([]func(){func() { n.server.Stop(0); n.controllerServer.Stop(0) }}, undo...)
 	n.connect()
 	// Everything that a published image touches is there now: the goroutines that publish may start.
 	n.assembled.Store(true)
 	if err := n.openMetadata(); err != nil {
-		return nil, err
+		return err
 	}
 	undo = append(undo, func() { _ = n.quorum.Close() })
-	return n, n.join(ctx)
+	return n.join(ctx)
+}
+
+// stopListening ends the listeners that there are.
+func (n *Node) stopListening() {
+	for _, s := range []*server.Server{n.server, n.controllerServer} {
+		if s != nil {
+			s.Stop(0)
+		}
+	}
 }
 
 func (n *Node) newGroup(name string) *lifecycle.Group {

@@ -28,6 +28,26 @@ func ReadFile(fsys FS, name string, limit int64) ([]byte, error) {
 	return p[:n], err
 }
 
+// MakeDir makes a directory and its missing parents, durably: a power cut does not take away what was made.
+func MakeDir(fsys FS, name string) error {
+	var made []string // the directories that get a new entry, from the innermost
+	for dir := filepath.Clean(name); ; dir = filepath.Dir(dir) {
+		if _, err := fsys.Stat(dir); !IsNotExist(err) {
+			break
+		}
+		made = append(made, filepath.Dir(dir))
+	}
+	if err := fsys.MkdirAll(name); err != nil {
+		return err
+	}
+	for _, dir := range made {
+		if err := fsys.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // WriteFileAtomic replaces a file by way of name.tmp and a rename, so that a reader, or a start after a crash of the
 // process, sees the old or the new content. With durable set it also survives a power cut when it returns:
 // the file is synced before the rename and the directory after it.

@@ -163,7 +163,7 @@ func adoptDirectories(fsys vfs.FS, n *config.Node, s *State, now time.Time) (map
 			}
 		}
 		ids[d.Path] = id
-		if err := fsys.MkdirAll(d.Path); err != nil {
+		if err := vfs.MakeDir(fsys, d.Path); err != nil {
 			return nil, fmt.Errorf("make log directory %s: %w", d.Path, err)
 		}
 		m := log.MetaProperties{Version: 1, ClusterID: s.ClusterID, NodeID: n.ID, DirectoryID: id}

@@ -82,7 +82,7 @@ func Format(fsys vfs.FS, r Request) error {
 	for _, dir := range todo {
 		kind := r.kind(dir.Path)
 		r.say("Formatting %s %s with metadata.version %s.", kind, dir.Path, image.MetadataVersion(levels[image.FeatureMetadata]))
-		if err := fsys.MkdirAll(dir.Path); err != nil {
+		if err := vfs.MakeDir(fsys, dir.Path); err != nil {
 			return fmt.Errorf("make log directory %s: %w", dir.Path, err)
 		}
 		if dir.Path == r.Node.MetadataDir && r.Node.Controller {

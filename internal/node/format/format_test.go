@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -325,4 +326,26 @@ func FuzzParsePartition(f *testing.F) {
 			t.Fatalf("%q is %q and %d", name, topic, p)
 		}
 	})
+}
+
+// What was formatted is formatted after a power cut too, in directories that were made for it.
+func TestFormatSurvivesPowerCut(t *testing.T) {
+	for seed := range uint64(20) {
+		fs := vfs.NewMem()
+		node := nodeOf(t, "process.roles=broker,controller", "node.id=1", "controller.quorum.voters=1@127.0.0.1:20993",
+			"listeners=PLAINTEXT://127.0.0.1:20992,CONTROLLER://127.0.0.1:20993", "controller.listener.names=CONTROLLER", "log.dirs=/new/d1,/new/d2")
+		if err := Format(fs, Request{Node: node, ClusterID: clusterID, Out: new(strings.Builder), Now: now}); err != nil {
+			t.Fatal(err)
+		}
+		after := fs.Crash(rand.New(rand.NewPCG(seed, 1)))
+		found, err := Inspect(after, node)
+		if err != nil || !found.Formatted() {
+			t.Fatalf("seed %d: %+v, %v", seed, found, err)
+		}
+		for _, d := range found.Directories {
+			if !d.Formatted {
+				t.Fatalf("seed %d: %s is not formatted", seed, d.Path)
+			}
+		}
+	}
 }

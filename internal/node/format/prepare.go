@@ -120,7 +120,7 @@ func complete(fsys vfs.FS, n *config.Node, s *State, now time.Time, logger *slog
 		if err != nil {
 			return err
 		}
-		if err := fsys.MkdirAll(d.Path); err != nil {
+		if err := vfs.MakeDir(fsys, d.Path); err != nil {
 			return fmt.Errorf("make log directory %s: %w", d.Path, err)
 		}
 		d.Meta = log.MetaProperties{Version: 1, ClusterID: s.ClusterID, NodeID: n.ID, DirectoryID: id}

@@ -188,7 +188,7 @@ func (h *history) check(n *config.Node, dirID [16]byte) error {
 // by a copy of the last segment, which it goes on with.
 func backUp(fsys vfs.FS, folder string, now time.Time) (string, error) {
 	target := filepath.Join(folder, quorum.RaftDirName, "before-"+now.UTC().Format("20060102T150405"))
-	if err := fsys.MkdirAll(target); err != nil {
+	if err := vfs.MakeDir(fsys, target); err != nil {
 		return "", err
 	}
 	entries, err := fsys.List(folder)
