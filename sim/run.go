@@ -1,0 +1,264 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+const (
+	registerTopic = "registers"
+	registerCount = 2
+	loadTopic     = "load"
+	loadCount     = 3
+	// wellWithin is how long a cluster may take to be healthy after the last fault.
+	wellWithin = 90 * time.Second
+)
+
+// outcome is what is left to look at after a simulation.
+type outcome struct {
+	broken []string
+	trace  []string
+	regs   *registers
+	logged [registerCount]map[string]bool
+	acked  int
+	took   time.Duration // virtual
+}
+
+// shape chooses the cluster.
+func (c *cluster) shape() {
+	r := c.rng
+	all := [][]string{
+		{"broker,controller", "broker,controller", "broker,controller"},
+		{"broker,controller", "broker,controller", "broker,controller"},
+		{"broker,controller", "broker,controller", "broker,controller", "broker"},
+		{"controller", "controller", "controller", "broker", "broker", "broker"},
+	}
+	roles := all[r.IntN(len(all))]
+	c.fsync = r.IntN(3) == 0
+	session := 3000 + r.IntN(3)*3000
+	c.extra = append(c.extra,
+		"offsets.topic.num.partitions=2", "offsets.topic.replication.factor=3", "group.initial.rebalance.delay.ms=100", "min.insync.replicas=2", "default.replication.factor=3",
+		fmt.Sprint("broker.session.timeout.ms=", session), fmt.Sprint("broker.heartbeat.interval.ms=", session/5),
+		fmt.Sprint("replica.lag.time.max.ms=", 1000+r.IntN(3)*3000), fmt.Sprint("num.replica.fetchers=", 1+r.IntN(2)),
+		fmt.Sprint("metadata.log.max.record.bytes.between.snapshots=", 2000+r.IntN(3)*20000),
+		fmt.Sprint("controller.quorum.election.timeout.ms=", 500+r.IntN(2)*500),
+		"replica.socket.timeout.ms=5000", "controller.quorum.request.timeout.ms=2000",
+		fmt.Sprint("log.flush.offset.checkpoint.interval.ms=", 500+r.IntN(3)*2000), fmt.Sprint("replica.high.watermark.checkpoint.interval.ms=", 300+r.IntN(3)*2000),
+	)
+	if c.fsync {
+		c.extra = append(c.extra, "weir.durability=fsync")
+	}
+	c.trace.note("seed %d: %v, %v", c.seed, roles, c.extra)
+	c.add(roles...)
+}
+
+// simulate runs one seed; it is called inside the bubble.
+func (c *cluster) simulate(faults time.Duration) *outcome {
+	out := &outcome{regs: &registers{topic: registerTopic, ops: make([][]porcupine.Operation, registerCount)}}
+	begin := time.Now()
+	c.shape()
+	for _, m := range c.nodes {
+		m.run()
+	}
+	x := &chaos{c: c, rng: rand.New(rand.NewPCG(c.seed, 2)), topics: []string{registerTopic, loadTopic, "__consumer_offsets"}}
+	load, stopLoad := context.WithCancel(c.ctx)
+	whole, giveUp := context.WithCancel(c.ctx)
+	if !c.prepare() {
+		c.fail("L", "a new cluster does not get to work")
+	} else {
+		reading, stopReading := context.WithCancel(whole)
+		wrote, read := c.load(load, reading, whole, out)
+		c.wait.Go(func() { c.survey(whole) })
+		// The faults.
+		during, over := context.WithTimeout(c.ctx, faults)
+		x.run(during)
+		over()
+		c.heal()
+		c.awaitHealth(out)
+		stopLoad()
+		c.awaitLoad(wrote)
+		stopReading()
+		<-read
+		c.trace.note("the load has ended")
+		if !c.isBroken() {
+			c.readAll(out)
+		}
+	}
+	stopLoad()
+	giveUp()
+	c.finish(out)
+	out.took = time.Since(begin)
+	out.broken, out.trace, out.acked = c.broken, c.trace.tail(traceLines), c.history.acked
+	return out
+}
+
+// prepare waits for the cluster to come up and makes the topics.
+func (c *cluster) prepare() bool {
+	cl := c.newClient("prepare")
+	defer cl.close()
+	for i := range 600 {
+		if !c.pause(100 * time.Millisecond) {
+			return false
+		}
+		ok := true
+		for _, m := range c.nodes {
+			ok = ok && m.serving()
+		}
+		if !ok {
+			continue
+		}
+		for name, n := range map[string]int32{registerTopic: registerCount, loadTopic: loadCount} {
+			ctx, cancel := context.WithTimeout(c.ctx, 5*time.Second)
+			resp, err := cl.ask(ctx, -1, createTopic(name, n, "min.insync.replicas", "2"))
+			cancel()
+			if err != nil {
+				ok = false
+				continue
+			}
+			code := wire.Code(resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
+			ok = ok && (code == wire.None || code == wire.TopicAlreadyExists)
+			if i > 590 {
+				c.trace.note("create %s: %v", name, code)
+			}
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
+// load starts the clients. The channels are closed when those that write have ended, and when the one that reads has.
+func (c *cluster) load(ctx, reading, flush context.Context, out *outcome) (done, read <-chan struct{}) {
+	c.consumed = &consumed{seen: map[string]bool{}, committed: map[int32]int64{}, unsure: map[int32][]int64{}}
+	var begun []func()
+	for i := range 2 * registerCount {
+		begun = append(begun, func() {
+			c.registerClient(ctx, out.regs, int32(i%registerCount), i, rand.New(rand.NewPCG(c.seed, uint64(200+i))))
+		})
+	}
+	for i := range int32(loadCount) {
+		begun = append(begun, func() { c.idempotentProducer(ctx, flush, loadTopic, i, rand.New(rand.NewPCG(c.seed, uint64(300+i)))) })
+	}
+	begun = append(begun, func() {
+		c.groupConsumer(reading, loadTopic, loadCount, "group", c.consumed, rand.New(rand.NewPCG(c.seed, 400)))
+	})
+	wrote, all := make(chan struct{}), make(chan struct{})
+	ended := make(chan struct{}, len(begun))
+	for i, f := range begun {
+		c.wait.Go(func() {
+			f()
+			if i < len(begun)-1 {
+				ended <- struct{}{}
+			} else {
+				close(all)
+			}
+		})
+	}
+	c.wait.Go(func() {
+		for range len(begun) - 1 {
+			<-ended
+		}
+		close(wrote)
+	})
+	return wrote, all
+}
+
+// heal ends all faults.
+func (c *cluster) heal() {
+	c.trace.note("HEAL")
+	c.net.set(func() {
+		clear(c.net.cut)
+		clear(c.net.slow)
+		for _, m := range c.nodes {
+			m.host.frozen = false
+		}
+	})
+	for _, m := range c.nodes {
+		bad := false
+		m.disk.set(func() {
+			bad = m.disk.bad != ""
+			m.disk.bad, m.disk.slow, m.disk.full = "", 0, false
+			m.disk.thaw()
+		})
+		if bad && m.serving() {
+			_ = m.shutDown() // its directory stays offline until it is started again
+		}
+		m.run()
+	}
+}
+
+// awaitHealth waits until every node serves, every partition has its leader and all replicas in sync.
+func (c *cluster) awaitHealth(out *outcome) {
+	cl := c.newClient("health")
+	defer cl.close()
+	begin := time.Now()
+	for time.Since(begin) < wellWithin {
+		ok := true
+		for _, m := range c.nodes {
+			m.run() // who was being stopped when the faults ended
+			if !m.serving() {
+				ok = false
+			} else if m.broker() {
+				_, all := cl.inSync(c.ctx, m)
+				ok = ok && all
+			}
+		}
+		if ok {
+			c.trace.note("healthy %v after the last fault", time.Since(begin))
+			return
+		}
+		c.pause(300 * time.Millisecond)
+	}
+	for _, m := range c.nodes {
+		if m.broker() {
+			own, all := cl.inSync(c.ctx, m)
+			c.trace.note("node %d: serving %v, in sync %v, all in sync %v", m.id, m.serving(), own, all)
+		}
+	}
+	c.fail("L Healthy", "the cluster is not healthy %v after the last fault", wellWithin)
+}
+
+// awaitLoad waits until all that was sent is answered and the group has read all.
+func (c *cluster) awaitLoad(done <-chan struct{}) {
+	t := time.NewTimer(60 * time.Second)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		c.fail("L EveryProduceSucceeds", "clients are still waiting a minute after the cluster was well")
+		return
+	}
+	missing := ""
+	for range 200 {
+		missing = ""
+		n := 0
+		c.history.mu.Lock()
+		c.mu.Lock()
+		for v, w := range c.history.writes {
+			if w.acked && w.topic == loadTopic && !c.consumed.seen[v] {
+				missing = v
+				n++
+			}
+		}
+		c.mu.Unlock()
+		c.history.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		c.pause(300 * time.Millisecond)
+	}
+	c.fail("C2 AtLeastOnce", "the group has not read %q a minute after the cluster was well", missing)
+}
+
+// finish ends everything.
+func (c *cluster) finish(*outcome) {
+	c.end()
+}
