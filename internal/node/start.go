@@ -69,7 +69,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.openAudit(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	if err := n.openLogs(ctx); err != nil {
 		return err
