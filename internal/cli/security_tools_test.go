@@ -65,6 +65,28 @@ func TestACLsAgainstKafka(t *testing.T) {
 	s.play(t)
 }
 
+// TestSecurityToolsOfJavaAgainstKafka runs Apache Kafka's own tools on a node of this project, and holds what they say against
+// what they said on a node of Apache Kafka.
+func TestSecurityToolsOfJavaAgainstKafka(t *testing.T) {
+	kafkaDist(t)
+	if *record {
+		t.Skip("with -record the outputs come from a node of Apache Kafka; WEIR_KAFKA_DIST alone compares")
+	}
+	for _, data := range []string{"testdata/acls", "testdata/tokens"} {
+		t.Run(filepath.Base(data), func(t *testing.T) {
+			n, settings := newSecuredNode(t)
+			runWeir(t, n.plain, settings)
+			s := securityScript(t, data, n)
+			s.alike = withoutOrder
+			if data == "testdata/tokens" {
+				s = tokenScript(t, n)
+			}
+			s.oracle = startOracle(t, s.dir)
+			s.play(t)
+		})
+	}
+}
+
 // TestACLs is the same on a node of this project.
 func TestACLs(t *testing.T) {
 	n, settings := newSecuredNode(t)
