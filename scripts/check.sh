@@ -85,7 +85,7 @@ stage_bench() {
 [ $# -gt 0 ] || set -- all
 if [ "$*" = all ]; then
   apart=(-skip "$beside")
-  set -- need test lint sim web oracle e2e conform bench
+  set -- need test lint sim web oracle walk e2e conform bench
 fi
 "$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
 ran=0

@@ -90,12 +90,13 @@ weir kafka-console-consumer --bootstrap-server $BROKERS --topic hello --from-beg
 `,
 		`BROKERS={bootstrap}
 CONFIG="{properties}"
-weir kafka-topics --bootstrap-server $BROKERS --command-config "$CONFIG" \
-  --create --topic hello --if-not-exists
+weir kafka-topics --bootstrap-server $BROKERS \
+  --command-config "$CONFIG" --create --topic hello --if-not-exists
 echo hi | weir kafka-console-producer --bootstrap-server $BROKERS \
   --command-config "$CONFIG" --topic hello
 weir kafka-console-consumer --bootstrap-server $BROKERS \
-  --command-config "$CONFIG" --topic hello --from-beginning --max-messages 1
+  --command-config "$CONFIG" --topic hello \
+  --from-beginning --max-messages 1
 `},
 	{"properties", "Java, Kafka Connect and all that reads client.properties",
 		`bootstrap.servers={bootstrap}

@@ -79,7 +79,7 @@ export function TimeSeries({ lines, label, format, seconds, height = 150, filled
       {
         width,
         height,
-        padding: [8, 6, 0, 0],
+        padding: [8, 18, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
         scales: {
