@@ -12,4 +12,4 @@ grep -E '^ *--- |_test.go:' "$dir/log" | grep -v FIGURE
 passed=$(grep -cE '^        --- PASS' "$dir/log")
 failed=$(grep -cE '^        --- FAIL' "$dir/log")
 echo "scenes that fail: $failed, that pass: $passed"
-[ "$passed" = 0 ] && [ "$failed" = "$(($(grep -cE '^\t\{".*\(\*house\)' e2e/service_table_test.go) + 1))" ]
+[ "$passed" = 0 ] && [ "$failed" = "$(($(grep -cE '^[[:space:]]+\{".*\(\*house\)' e2e/service_table_test.go) + 1))" ]
