@@ -30,6 +30,7 @@ stage_sim() {
   say "simulations"
   WEIR_MODEL_SEEDS=4000 WEIR_SIM_SEEDS=100 sum sim "$GO" test -count=1 -json -timeout 10m \
     -run '^(TestModel|TestSimulation)$' ./internal/partition ./internal/quorum
+  WEIR_SIM_SEEDS=10 sum clusters "$GO" test -count=1 -json -timeout 10m -run '^TestCluster$' ./sim
 }
 
 stage_lint() {
@@ -73,7 +74,7 @@ stage_conform() {
 stage_e2e() {
   say "end to end: make up, the pages of the README, crashes"
   make --no-print-directory build || { failed=1; return; }
-  sum e2e "$GO" test -tags e2e -count=1 -json -timeout 15m ./e2e/...
+  sum e2e "$GO" test -tags e2e -count=1 -json -timeout 25m ./e2e/...
 }
 
 stage_bench() {
