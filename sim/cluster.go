@@ -303,12 +303,6 @@ func (m *machine) serving() bool {
 	return m.process != nil && !m.process.over && m.process.n != nil
 }
 
-func (m *machine) isWanted() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.wanted
-}
-
 // end stops everything; the bubble may end after it.
 func (c *cluster) end() {
 	for _, m := range c.nodes {

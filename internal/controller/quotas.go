@@ -170,7 +170,7 @@ func quotaKeys(entity []mr.ClientQuotaRecordEntityData) (map[string]quotaKind, e
 		return userClientQuotas, nil
 	}
 	if len(has) > 1 {
-		return nil, refuse(wire.InvalidRequest, "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId")
+		return nil, refuse(wire.InvalidRequest, "Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId") //nolint:misspell // Kafka's own words
 	}
 	// Whether a name can be resolved was asked before the request came into the loop.
 	if ip != nil && !hostName(*ip) {

@@ -301,7 +301,7 @@ func TestRightsThroughForwarding(t *testing.T) {
 	other := k.members[k.active().id%3]
 	find := kmsg.NewPtrFindCoordinatorRequest()
 	find.CoordinatorKeys = []string{"mine"}
-	if _, err := as("alice").Broker(int(other.id)).Request(k.ctx(), find); err != nil {
+	if _, err := as("alice").Broker(other.id).Request(k.ctx(), find); err != nil {
 		t.Error(err)
 	}
 	k.eventually("the topic of groups is there", func() bool { return other.n.image.Load().TopicByName(offsetsTopic) != nil })

@@ -139,7 +139,10 @@ func (m *Manager) CountReplicated(r *Replica, bytes int64) {
 // were read: the caller reads again.
 func (m *Manager) AwaitData(specs []FetchSpec, by *Reader, missing int64, d time.Duration, end func()) *Wait {
 	lists := make([]*waitList, 0, len(specs))
+	// Copies: as soon as the wait has begun it may end, and who goes on reads again, which writes to specs.
+	read := make([]sighting, len(specs))
 	for i := range specs {
+		read[i] = sighting{specs[i].Replica, specs[i].seen}
 		switch r := specs[i].Replica; {
 		case r == nil:
 		case by.follows():
@@ -149,8 +152,8 @@ func (m *Manager) AwaitData(specs []FetchSpec, by *Reader, missing int64, d time
 		}
 	}
 	w := park(lists, missing, d, func(bool) { end() })
-	for i := range specs {
-		if hasNews(&specs[i], by) {
+	for i := range read {
+		if read[i].hasNews(by) {
 			if w.op.Claim() {
 				w.leave()
 				return nil
@@ -161,11 +164,17 @@ func (m *Manager) AwaitData(specs []FetchSpec, by *Reader, missing int64, d time
 	return w
 }
 
+// sighting is how far a partition could be read when it was.
+type sighting struct {
+	replica *Replica
+	seen    int64
+}
+
 // hasNews reports whether more can be read, or nothing any more, since the partition was read.
-func hasNews(s *FetchSpec, by *Reader) bool {
-	if s.Replica == nil {
+func (s sighting) hasNews(by *Reader) bool {
+	if s.replica == nil {
 		return false
 	}
-	l := s.Replica.log.Load()
+	l := s.replica.log.Load()
 	return l == nil || by.readable(l) != s.seen
 }

@@ -89,7 +89,6 @@ type node struct {
 func (n node) name() string       { return "node-" + strconv.Itoa(n.ID) }
 func (n node) bootstrap() string  { return address(n.Host, n.Port) }
 func (n node) controller() string { return address(n.Host, n.Port+1) }
-func (n node) internal() string   { return address(n.Host, n.Port+2) }
 
 // folder is that of a node within the cluster's; "" where there is no other node.
 func (p *plan) folder(n node) string {

@@ -50,12 +50,6 @@ func (m *memory) Write(line []byte) error {
 func (m *memory) Flush() error { return nil }
 func (m *memory) Close() error { m.closed = true; return nil }
 
-func (m *memory) seen() []map[string]any {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return append([]map[string]any(nil), m.lines...)
-}
-
 func logged(events ...string) *Log {
 	return New(Config{Node: 7, Events: events, PerSecond: 100, Logger: slog.New(slog.DiscardHandler)})
 }
