@@ -59,8 +59,10 @@ stage_web() {
   sum web scripts/web.sh check
 }
 
+# Not part of all: it takes ten minutes and a browser.
 stage_walk() {
   say "dashboard: a walk by clicks in Chromium, in both languages"
+  scripts/need.sh walk
   make --no-print-directory build || { failed=1; return; }
   sum walk scripts/web.sh walk
 }
@@ -86,7 +88,7 @@ stage_bench() {
 [ $# -gt 0 ] || set -- all
 if [ "$*" = all ]; then
   apart=(-skip "$beside")
-  set -- need test lint sim web oracle walk e2e conform bench
+  set -- need test lint sim web oracle e2e conform bench
 fi
 "$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
 ran=0

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# need.sh   installs what `make check` wants and this machine lacks, where it
-# may: Debian's packages as root. What stays missing is skipped later by name.
+# need.sh [walk]   installs what `make check`, or the walk in a browser, wants and
+# this machine lacks, where it may: Debian's packages as root. What stays missing
+# is skipped later by name.
 set -u
 want=()
 command -v java > /dev/null || want+=(default-jre-headless)
@@ -8,8 +9,10 @@ command -v mvn > /dev/null || want+=(maven)
 command -v kcat > /dev/null || want+=(kcat)
 command -v node > /dev/null || want+=(nodejs)
 command -v npm > /dev/null || want+=(npm)
-command -v "${CHROMIUM_PATH:-chromium}" > /dev/null || want+=(chromium)
-fc-list :lang=ko 2> /dev/null | grep -q . || want+=(fontconfig fonts-nanum)
+if [ "${1:-}" = walk ]; then
+  command -v "${CHROMIUM_PATH:-chromium}" > /dev/null || want+=(chromium)
+  fc-list :lang=ko 2> /dev/null | grep -q . || want+=(fontconfig fonts-nanum)
+fi
 python3 -c 'import venv, ensurepip' 2> /dev/null || want+=(python3-venv)
 if [ ${#want[@]} -eq 0 ]; then exit 0; fi
 if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
