@@ -56,6 +56,26 @@ func TestDeathIsNoticedByItsSigns(t *testing.T) {
 	k.consume("t", 12)
 }
 
+// TestDyingProcessIsLookedAtAgain: its listener may take a dial, and lose it, after its other connections are lost.
+func TestDyingProcessIsLookedAtAgain(t *testing.T) {
+	g := lifecycle.New("test", slog.New(slog.DiscardHandler))
+	defer g.Stop()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		if nc, err := ln.Accept(); err == nil {
+			nc.Close()
+		}
+		ln.Close()
+	}()
+	if !quorum.Ended(t.Context(), func() *peer.Client { return peer.New(peer.Config{Address: ln.Addr().String(), Group: g}) }) {
+		t.Error("a process that took a dial while it ended does not count as ended")
+	}
+}
+
 // TestOneSignIsNotEnough: a broker whose connections are lost but that can be reached keeps its session, and so does a
 // voter.
 func TestOneSignIsNotEnough(t *testing.T) {

@@ -15,48 +15,42 @@ import (
 // leaves signs: the system closes its connections and refuses new ones. Its followers then forget it and elect another
 // at once. Nothing of this is needed for safety: an election too early costs a term, no more.
 
-// refusals is how many dials in a row must be refused. A process that is being ended by its system loses its connections
-// before its listener, or after: looks is how many dials are made in all, the first pause between them is dialPause, and each
-// is twice the one before.
+// refusals is how many dials in a row must be refused. A process that is being ended by its system may lose its connections
+// before its listener, which then takes a dial and loses it: dials go on for lookFor. The first pause between them is
+// dialPause; each after a dial that was not refused is twice the one before.
 const (
 	refusals  = 2
-	looks     = 7
+	lookFor   = 700 * time.Millisecond
 	dialPause = 10 * time.Millisecond
 )
 
 // Ended reports whether nobody listens at an address: dials are refused, which only the system of a machine that is up
-// says. A dial that is taken, or that has no answer, says nothing of the kind. It takes less than a second.
+// says. A dial that is taken, or that has no answer, says nothing of the kind. It takes less than a second, or one dial.
 func Ended(ctx context.Context, connect func() *peer.Client) bool {
-	refused, pause := 0, dialPause
-	for i := range looks {
-		if i > 0 {
-			t := time.NewTimer(pause)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				t.Stop()
-				return false
-			}
-			if refused == 0 {
-				pause *= 2
-			}
-		}
+	begin, refused, pause := time.Now(), 0, dialPause
+	for {
 		c := connect()
 		err := c.Connect(ctx)
 		c.Close()
-		switch {
-		case !errors.Is(err, syscall.ECONNREFUSED):
-			refused = 0
-			if err != nil { // no answer, or none that can be understood: the machine is gone or the way is
-				return false
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			if refused++; refused == refusals {
+				return true
 			}
-		case refused+1 == refusals:
-			return true
-		default:
-			refused++
+		} else {
+			refused = 0
+			pause *= 2
+		}
+		if time.Since(begin) >= lookFor {
+			return false
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return false
 		}
 	}
-	return false
 }
 
 // examine looks whether a voter whose connection was lost has ended. One look at a time.
