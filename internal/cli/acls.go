@@ -70,7 +70,14 @@ func (t *aclsTool) Run(ctx context.Context, env Env) error {
 	if err == nil || kafkaflag.Handled(err) {
 		return err
 	}
-	message, class := err.Error(), client.Java(err)
+	message, class := told(err)
+	fmt.Fprintf(env.Stdout, "Error while executing ACL command: %s\n%s\n\n", message, class)
+	return failed
+}
+
+// told is how Apache's security tools tell an error: its message, and what they print of the exception.
+func told(err error) (message, class string) {
+	message, class = err.Error(), client.Java(err)
 	var creation *client.CreationError
 	var call *callError
 	switch {
@@ -81,8 +88,7 @@ func (t *aclsTool) Run(ctx context.Context, env Env) error {
 		message = client.Java(call.cause)
 		class = "java.util.concurrent.ExecutionException: " + message + "\nCaused by: " + message
 	}
-	fmt.Fprintf(env.Stdout, "Error while executing ACL command: %s\n%s\n\n", message, class)
-	return failed
+	return message, class
 }
 
 // callError is what the cluster answered, which Kafka's tool gets out of a future.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -57,17 +56,7 @@ func (t *tokensTool) Run(ctx context.Context, env Env) error {
 	if err == nil || kafkaflag.Handled(err) {
 		return err
 	}
-	message, class := err.Error(), client.Java(err)
-	var creation *client.CreationError
-	var call *callError
-	switch {
-	case errors.As(err, &creation):
-		message = "Failed to create new KafkaAdminClient"
-		class = "org.apache.kafka.common.KafkaException: " + message + "\nCaused by: " + client.Java(creation.Cause)
-	case errors.As(err, &call):
-		message = client.Java(call.cause)
-		class = "java.util.concurrent.ExecutionException: " + message + "\nCaused by: " + message
-	}
+	message, class := told(err)
 	fmt.Fprintf(env.Stderr, "%s\n%s\n\n", message, class)
 	return failed
 }
