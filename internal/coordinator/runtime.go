@@ -33,6 +33,9 @@ type Config struct {
 	LoadBufferBytes int           // how much is read at once while a shard is loaded
 	MaxBatchBytes   int           // largest batch, if the Partition does not know it
 	Codec           record.Codec  // compression of the batches
+
+	// Now tells the time of day, for timestamps and expiry; nil: time.Now. Timers go by the monotonic clock.
+	Now func() time.Time
 }
 
 func (c *Config) fillDefaults() {
@@ -48,6 +51,9 @@ func (c *Config) fillDefaults() {
 	if c.MaxBatchBytes <= 0 {
 		c.MaxBatchBytes = DefaultMaxBatchBytes
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 }
 
 // runtimeCore is what shards know of their runtime, whatever its machines are.
@@ -57,6 +63,7 @@ type runtimeCore struct {
 	commitTimeout time.Duration
 	loadBuffer    int
 	codec         record.Codec
+	now           func() time.Time
 	loadSlots     chan struct{}
 }
 
@@ -77,7 +84,7 @@ func NewRuntime[M Machine](cfg Config, newMachine func(*Shard) M) *Runtime[M] {
 		cfg: cfg,
 		core: runtimeCore{
 			name: "coordinator " + cfg.Topic, topic: cfg.Topic, group: cfg.Group, commitTimeout: cfg.CommitTimeout,
-			loadBuffer: cfg.LoadBufferBytes, codec: cfg.Codec, loadSlots: make(chan struct{}, maxConcurrentLoads),
+			loadBuffer: cfg.LoadBufferBytes, codec: cfg.Codec, now: cfg.Now, loadSlots: make(chan struct{}, maxConcurrentLoads),
 		},
 		newMachine: newMachine,
 	}

@@ -177,7 +177,7 @@ func (sh *Shard) runTx(op func(*Tx)) {
 	if sh.ended {
 		return
 	}
-	tx := &Tx{Now: time.Now(), sh: sh}
+	tx := &Tx{Now: sh.rt.now(), sh: sh}
 	op(tx)
 	sh.settle(tx)
 }
@@ -221,7 +221,7 @@ func (sh *Shard) refuse(tx *Tx, err error) {
 func (sh *Shard) call(then []func(*Tx, error), err error) {
 	for _, f := range then {
 		if sh.ended {
-			tx := &Tx{Now: time.Now(), sh: sh}
+			tx := &Tx{Now: sh.rt.now(), sh: sh}
 			f(tx, err)
 			sh.call(tx.then, err)
 			continue
@@ -248,7 +248,7 @@ func (sh *Shard) flush() {
 	}
 	b := sh.batches[0]
 	sh.inFlight = true
-	bytes, err := encodeBatch(b.recs, time.Now().UnixMilli(), sh.rt.codec)
+	bytes, err := encodeBatch(b.recs, sh.rt.now().UnixMilli(), sh.rt.codec)
 	if err != nil {
 		sh.appended(b, err)
 		return

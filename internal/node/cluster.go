@@ -31,7 +31,7 @@ func (n *Node) quorumConfig() quorum.Config {
 		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
 		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
 		RetentionBytes:   cfg.Long("metadata.max.retention.bytes"), RetentionAge: cfg.Millis("metadata.max.retention.ms"),
-		Log: n.room("quorum"), OnFault: n.fail, OnEnded: n.presence.voterEnded,
+		Log: n.room("quorum"), OnFault: n.fail, OnEnded: n.presence.voterEnded, Now: n.opts.Now,
 	}
 	for _, v := range nc.Voters {
 		q.Voters = append(q.Voters, quorum.Voter{ID: v.ID, Endpoints: []quorum.Endpoint{{Host: v.Host, Port: uint16(v.Port)}}})

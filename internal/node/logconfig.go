@@ -1,8 +1,6 @@
 package node
 
 import (
-	"time"
-
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/record"
@@ -36,7 +34,7 @@ func logManagerConfig(c *config.Set) log.ManagerConfig {
 		durability = log.DurabilityFsync
 	}
 	return log.ManagerConfig{
-		Dirs: n.LogDirs, NodeID: n.ID, Now: time.Now, Durability: durability,
+		Dirs: n.LogDirs, NodeID: n.ID, Durability: durability,
 		RecoveryThreadsPerDir:     c.Int("num.recovery.threads.per.data.dir"),
 		RetentionCheckInterval:    c.Millis("log.retention.check.interval.ms"),
 		FlushCheckInterval:        c.Millis("log.flush.scheduler.interval.ms"),

@@ -50,6 +50,9 @@ type Options struct {
 	FS vfs.FS
 	// Net is how the node is reached and reaches others; nil: TCP. Metrics listeners are always TCP.
 	Net Network
+	// Now is the clock that tells the time of day, for timestamps, retention and expiry; nil: time.Now. What is measured
+	// or waited for goes by the monotonic clock, also where it is taken from here.
+	Now func() time.Time
 }
 
 // Network makes listeners and connections; addresses are host:port. A simulation brings its own.
@@ -79,6 +82,9 @@ func (o *Options) fillDefaults() {
 	}
 	if o.Net == nil {
 		o.Net = tcp{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 }
 

@@ -36,7 +36,7 @@ func (n *Node) openSecurity(cfg *config.Set) (err error) {
 // token finds a delegation token that is alive in the metadata.
 func (n *Node) token(key, id string) (sasl.Token, bool) {
 	t := n.image.Load().DelegationToken(id)
-	if t == nil || t.ExpiredAt(time.Now().UnixMilli()) {
+	if t == nil || t.ExpiredAt(n.opts.Now().UnixMilli()) {
 		return sasl.Token{}, false
 	}
 	owner, err := principal.Parse(t.Owner)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"github.com/weir-stream/weir/internal/clientmetrics"
 	"github.com/weir-stream/weir/internal/config"
@@ -51,7 +50,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	if err := n.openSecurity(cfg); err != nil {
 		return err
 	}
-	prepared, err := format.Prepare(n.opts.FS, cfg.Node(), time.Now(), n.logger)
+	prepared, err := format.Prepare(n.opts.FS, cfg.Node(), n.opts.Now(), n.logger)
 	if err != nil {
 		return err
 	}
@@ -80,7 +79,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
 		ThrottleWindow: quotaWindow(cfg.Int("replication.quota.window.num"), cfg.Int("replication.quota.window.size.seconds")),
 	})
-	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group")})
+	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group"), Now: n.opts.Now})
 	n.quotas = newQuotas(cfg)
 	n.authz, n.observer, n.presence = n.authorizer(), newObserver(n.opts.Metrics, n.audit), newPresence(n)
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
@@ -130,7 +129,7 @@ func probePorts(network Network, ls []config.Listener) error {
 
 func (n *Node) openLogs(ctx context.Context) error {
 	mc := logManagerConfig(n.config.Load())
-	mc.FS = n.opts.FS
+	mc.FS, mc.Now = n.opts.FS, n.opts.Now
 	mc.ClusterID, mc.Logger, mc.TopicConfig = n.clusterID, n.room("log"), n.topicLogConfig
 	mc.OnFlushed = func(l *log.Log) { n.replicas.OnFlushed(l) }
 	mc.OnDirFailure = n.directoryFailed
@@ -147,7 +146,7 @@ func (n *Node) controllerConfig(bootstrap controller.Bootstrap) controller.Confi
 	cfg := n.config.Load()
 	return controller.Config{
 		NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Settings: n.config.Load, OnImage: n.publish,
-		Endpoints: endpoints(cfg.Node().AdvertisedController), IncarnationID: n.incarnation, Bootstrap: bootstrap, Log: n.room("controller"), Quotas: n.quotas,
+		Endpoints: endpoints(cfg.Node().AdvertisedController), IncarnationID: n.incarnation, Bootstrap: bootstrap, Log: n.room("controller"), Quotas: n.quotas, Now: n.opts.Now,
 	}
 }
 
@@ -196,7 +195,7 @@ func (n *Node) deps() handler.Deps {
 	return handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
 		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Audit: n.audit, Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
-		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: time.Now,
+		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: n.opts.Now,
 	}
 }
 

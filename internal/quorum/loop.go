@@ -137,8 +137,11 @@ func (q *Quorum) referAgain() {
 // heartbeats would go on for ever though it commits nothing.
 func (q *Quorum) stalled() bool {
 	since := q.writing.Load()
-	return since != 0 && q.cfg.Now().UnixNano()-since > int64(q.cfg.ElectionTimeout) && len(q.voters.Load().byRaft) > 1
+	return since != 0 && q.uptime()-since > q.cfg.ElectionTimeout.Nanoseconds() && len(q.voters.Load().byRaft) > 1
 }
+
+// uptime is a clock for what is measured: the time of day may jump.
+func (q *Quorum) uptime() int64 { return q.cfg.Now().Sub(q.began).Nanoseconds() + 1 }
 
 // quiet reports whether a message is one that a muted leader neither sends nor takes: without answers it steps down
 // within an election timeout (check-quorum), and without its heartbeats the others elect another.

@@ -76,7 +76,8 @@ type Quorum struct {
 	raftBytes   atomic.Int64  // size of Raft's log
 	raftApplied atomic.Uint64 // up to where Raft knows that entries are applied
 	cutting     atomic.Bool
-	writing     atomic.Int64 // since when the append worker is busy, in nanoseconds; 0: it is not
+	began       time.Time
+	writing     atomic.Int64 // since when the append worker is busy, as uptime counts; 0: it is not
 	fresh       atomic.Bool  // the marker of a log that may have been lost is there: see fresh.go
 	freshTarget atomic.Uint64
 	joining     atomic.Pointer[joiner]
@@ -184,7 +185,7 @@ func Open(cfg Config) (*Quorum, error) {
 	if cfg.ElectionTimeout <= 0 {
 		cfg.ElectionTimeout = time.Second
 	}
-	q := &Quorum{cfg: cfg, log: cfg.Log, wake: make(chan struct{}, 1), changed: make(chan struct{}), more: make(chan struct{})}
+	q := &Quorum{cfg: cfg, log: cfg.Log, began: cfg.Now(), wake: make(chan struct{}, 1), changed: make(chan struct{}), more: make(chan struct{})}
 	q.leader.Store(-1)
 	q.send = func(uint64, []*pb.Message) {}
 	q.follow.init(q)

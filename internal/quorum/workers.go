@@ -98,7 +98,7 @@ func (q *Quorum) appendItems(ctx context.Context, items []appendItem) error {
 			ms = append(ms, i.msg)
 		}
 	}
-	q.writing.Store(q.cfg.Now().UnixNano())
+	q.writing.Store(q.uptime())
 	defer q.writing.Store(0)
 	err := q.appendGroup(ctx, ms)
 	if err == nil && cut != nil {

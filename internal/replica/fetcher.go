@@ -79,7 +79,7 @@ type fetcher struct {
 	parked    atomic.Int64 // the number of the request under way, 0: none
 	hurried   atomic.Bool  // somebody looks whether it stays parked
 	aborted   atomic.Bool  // it was given up
-	lastAbort atomic.Int64 // in ms
+	lastAbort atomic.Pointer[time.Time]
 }
 
 // change queues news. The caller holds fetchers.mu.
@@ -310,11 +310,16 @@ func (f *fetcher) hurry() {
 	if nr == 0 || !f.hurried.CompareAndSwap(false, true) {
 		return
 	}
-	time.AfterFunc(max(parkedTooLong, time.Until(time.UnixMilli(f.lastAbort.Load()).Add(abortPause))), func() {
+	patience := parkedTooLong
+	if last := f.lastAbort.Load(); last != nil {
+		patience = max(patience, time.Until(last.Add(abortPause)))
+	}
+	time.AfterFunc(patience, func() {
 		f.hurried.Store(false)
 		if c := f.client.Load(); c != nil && f.parked.Load() == nr {
 			f.aborted.Store(true)
-			f.lastAbort.Store(time.Now().UnixMilli())
+			now := time.Now()
+			f.lastAbort.Store(&now)
 			c.Close()
 		}
 	})

@@ -31,7 +31,7 @@ type conn struct {
 	done chan struct{}
 
 	began      time.Time    // when it was accepted
-	lastActive atomic.Int64 // unix nanoseconds of the last byte received or sent
+	lastActive atomic.Int64 // when the last byte was received or sent, in nanoseconds since the server began
 	leaving    bool         // shut to make room for others; under the table's lock
 
 	in  reader
@@ -77,8 +77,16 @@ func newConn(s *Server, l *listener, nc net.Conn) *conn {
 	c.info.ID = fmt.Sprintf("%s-%s-%d", c.info.Local, c.info.Remote, connNumber.Add(1))
 	c.in.c, c.out.c = c, c
 	c.in.try, c.out.try = c.in.tryRead, c.out.trySendfile
-	c.lastActive.Store(time.Now().UnixNano())
+	c.touch(c.began)
 	return c
+}
+
+// touch notes that the connection is used. The clock is the monotonic one: when the time of day jumps nobody was idle.
+func (c *conn) touch(now time.Time) { c.lastActive.Store(now.Sub(c.srv.began).Nanoseconds()) }
+
+// quiet is how long the connection has not been used.
+func (c *conn) quiet() time.Duration {
+	return time.Since(c.srv.began) - time.Duration(c.lastActive.Load())
 }
 
 // shut closes the socket from outside; the reader notices and ends the connection.
@@ -199,7 +207,7 @@ func (c *conn) admit(r *route) error {
 			return err
 		}
 		if limits.IdleTimeout > 0 && pause > 0 {
-			if quiet := time.Since(time.Unix(0, c.lastActive.Load())); quiet >= limits.IdleTimeout {
+			if quiet := c.quiet(); quiet >= limits.IdleTimeout {
 				return fmt.Errorf("it was held back by a quota for longer than connections.max.idle.ms: %v", limits.IdleTimeout)
 			} else if left := limits.IdleTimeout - quiet; left < pause {
 				pause = left

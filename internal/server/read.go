@@ -195,7 +195,7 @@ func (rd *reader) idle(limits *Limits) error {
 		default:
 		}
 		rd.deadline = time.Time{}
-		quiet := time.Since(time.Unix(0, rd.c.lastActive.Load()))
+		quiet := rd.c.quiet()
 		if limits = rd.c.srv.limits.Load(); limits.IdleTimeout > 0 && quiet >= limits.IdleTimeout*7/8 && !rd.c.busy() {
 			return fmt.Errorf("it was idle for %v (connections.max.idle.ms)", quiet.Round(time.Millisecond))
 		}

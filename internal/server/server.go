@@ -28,6 +28,7 @@ type Server struct {
 	reads    chan struct{} // slots for reads of files that may wait for a disk
 	logins   chan struct{} // slots for large requests of peers that are not authenticated
 	stall    time.Duration // a frame may stop arriving for so long when others wait for memory
+	began    time.Time
 
 	addressRate func(netip.Addr) float64
 	creation    creation
@@ -74,6 +75,7 @@ func New(cfg Config) (*Server, error) {
 		reads:    make(chan struct{}, fileReads),
 		logins:   make(chan struct{}, largeLogins),
 		stall:    stallTime,
+		began:    time.Now(),
 		stopping: make(chan struct{}),
 		killed:   make(chan struct{}),
 

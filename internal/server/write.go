@@ -75,7 +75,7 @@ func (s *sender) flush() error {
 func (s *sender) sent(n int) {
 	c := s.c
 	s.sentAt = time.Now()
-	c.lastActive.Store(s.sentAt.UnixNano())
+	c.touch(s.sentAt)
 	c.mu.Lock()
 	for range n {
 		if c.queue[c.head] == c.current {

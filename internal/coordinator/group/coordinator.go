@@ -101,6 +101,8 @@ type Deps struct {
 	// Group owns the goroutines; it is stopped after Close.
 	Group  *lifecycle.Group
 	Logger *slog.Logger
+	// Now tells the time of day; nil: time.Now.
+	Now func() time.Time
 }
 
 // Stats counts what the coordinator did since it started.
@@ -134,7 +136,7 @@ func New(cfg Config, deps Deps) *Coordinator {
 	c.rt = coordinator.NewRuntime(coordinator.Config{
 		Topic: OffsetsTopic, Partitions: deps.Partitions, Group: deps.Group, Logger: deps.Logger,
 		CommitTimeout: cfg.CommitTimeout, LoadBufferBytes: cfg.LoadBufferBytes, MaxBatchBytes: cfg.MaxBatchBytes,
-		Codec: cfg.Codec,
+		Codec: cfg.Codec, Now: deps.Now,
 	}, func(sh *coordinator.Shard) *machine { return newMachine(c, sh) })
 	return c
 }
