@@ -48,9 +48,9 @@ race: ## the same without -short, not cached: long random histories
 	$(GO) test -race -count=1 -timeout 60m ./...
 
 SEEDS ?= 20000
-sim: ## seeded histories under faults: SEEDS of one partition, SEEDS/40 of a quorum, SEEDS/200 of whole clusters, SEEDS/10 power cuts of a log
+sim: ## seeded histories under faults: SEEDS of one partition, SEEDS/20 of a quorum of each kind, SEEDS/200 of whole clusters, SEEDS/10 power cuts of a log
 	set -o pipefail; WEIR_SIM_SEEDS=$$(( $(SEEDS) / 200 )) $(GO) test -count=1 -v -timeout 60m -run '^TestCluster$$' ./sim | grep -v '^ *=== '
-	set -o pipefail; WEIR_MODEL_SEEDS=$(SEEDS) WEIR_SIM_SEEDS=$$(( $(SEEDS) / 40 )) $(GO) test -count=1 -v -timeout 60m -run '^(TestModel|TestSimulation)$$' ./internal/partition ./internal/quorum | grep -v '^ *=== \|^    --- PASS'
+	set -o pipefail; WEIR_MODEL_SEEDS=$(SEEDS) WEIR_SIM_SEEDS=$$(( $(SEEDS) / 20 )) $(GO) test -count=1 -v -timeout 60m -run '^(TestModel|TestSimulation|TestDynamicSimulation)$$' ./internal/partition ./internal/quorum | grep -v '^ *=== \|^    --- PASS'
 	$(GO) test -count=1 -timeout 60m -run '^TestCrash$$' ./internal/log -crashes $$(( $(SEEDS) / 10 ))
 
 sim-mutants: ## plants known faults, one at a time: the simulations must notice each

@@ -32,6 +32,7 @@ type modelLog struct {
 	entries []entry
 	flushed int
 	epochs  []epochStart
+	checked int // so many of its records were found to be the committed ones, and have not changed since
 }
 
 func (l *modelLog) end() int64 { return int64(len(l.entries)) }
@@ -53,7 +54,7 @@ func (l *modelLog) append(e entry) {
 
 func (l *modelLog) truncate(to int64) {
 	l.entries = l.entries[:min(int(to), len(l.entries))]
-	l.flushed = min(l.flushed, len(l.entries))
+	l.flushed, l.checked = min(l.flushed, len(l.entries)), min(l.checked, len(l.entries))
 	for n := len(l.epochs); n > 0 && l.epochs[n-1].start >= to; n = len(l.epochs) {
 		l.epochs = l.epochs[:n-1]
 	}

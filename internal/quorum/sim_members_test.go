@@ -3,10 +3,8 @@ package quorum
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -73,9 +71,29 @@ func (m *members) change(s *simulation) {
 		v, in = gone[0], true // the others are needed
 	}
 	if in && (len(set.byRaft) > 2 || s.rnd.IntN(4) == 0) {
-		leader.q.RemoveVoter(v.ID, v.DirectoryID, wait, m.note(&m.removed))
+		leader.q.RemoveVoter(v.ID, v.DirectoryID, wait, m.made(leader, v, false))
 	} else {
-		leader.q.AddVoter(n.voter(), wait, s.rnd.IntN(2) == 0, m.note(&m.added))
+		v, early := n.voter(), s.rnd.IntN(2) == 0
+		if early {
+			leader.q.AddVoter(v, wait, true, m.note(&m.added))
+		} else {
+			leader.q.AddVoter(v, wait, false, m.made(leader, v, true))
+		}
+	}
+}
+
+// made is note for a change of which is said that it is committed: then the leader has applied it.
+func (m *members) made(leader *simNode, v Voter, in bool) func(error) {
+	count := &m.removed
+	if in {
+		count = &m.added
+	}
+	note := m.note(count)
+	return func(err error) {
+		if have, _ := leader.q.voters.Load().find(v.ID); err == nil && (have.DirectoryID == v.DirectoryID) != in {
+			leader.s.t.Fatalf("committed changes: it is said that the change of voter %d is made, the voters are %s", v.ID, leader.q.voters.Load().keys())
+		}
+		note(err)
 	}
 }
 
@@ -163,16 +181,7 @@ func (m *members) settled(s *simulation) bool {
 
 // TestDynamicSimulation is TestSimulation with changes of the voters.
 func TestDynamicSimulation(t *testing.T) {
-	first, count := uint64(1), uint64(60)
-	if testing.Short() {
-		count = 15
-	}
-	if v, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEED"), 10, 64); err == nil {
-		first, count = v, 1
-	}
-	if v, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEEDS"), 10, 64); err == nil {
-		count = v
-	}
+	first, count := simSeeds()
 	var all members
 	for seed := first; seed < first+count; seed++ {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {

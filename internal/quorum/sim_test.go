@@ -106,7 +106,9 @@ func (s *simulation) applied(n *simNode, b record.Batch) {
 	if !ok && b.BaseOffset() < s.end {
 		s.t.Fatalf("state machine safety: node %d applied a batch at offset %d, inside one that others applied", n.index, b.BaseOffset())
 	}
-	s.log[b.BaseOffset()] = bytes.Clone(b)
+	if !ok {
+		s.log[b.BaseOffset()] = bytes.Clone(b)
+	}
 	s.end = max(s.end, b.NextOffset())
 }
 
@@ -539,19 +541,28 @@ func simulate(t *testing.T, by judge, seed uint64, steps int, planted string, m 
 	s.compare()
 }
 
-// TestSimulation: seeds of random histories keep the rules of Raft and get well in the end. WEIR_SIM_SEED runs one seed,
-// WEIR_SIM_SEEDS as many from 1 on.
-func TestSimulation(t *testing.T) {
-	first, count := uint64(1), uint64(60)
+// simSeeds says which seeds to run: WEIR_SIM_SEED one, WEIR_SIM_SEEDS as many from WEIR_SIM_FROM (1) on.
+func simSeeds() (first, count uint64) {
+	number := func(name string, otherwise uint64) uint64 {
+		if v, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
+			return v
+		}
+		return otherwise
+	}
+	few := uint64(60)
 	if testing.Short() {
-		count = 15
+		few = 15
 	}
-	if v, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEED"), 10, 64); err == nil {
-		first, count = v, 1
+	first, count = number("WEIR_SIM_FROM", 1), number("WEIR_SIM_SEEDS", few)
+	if seed := number("WEIR_SIM_SEED", 0); seed > 0 {
+		first, count = seed, 1
 	}
-	if v, err := strconv.ParseUint(os.Getenv("WEIR_SIM_SEEDS"), 10, 64); err == nil {
-		count = v
-	}
+	return first, count
+}
+
+// TestSimulation: seeds of random histories keep the rules of Raft and get well in the end.
+func TestSimulation(t *testing.T) {
+	first, count := simSeeds()
 	for seed := first; seed < first+count; seed++ {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) { simulate(t, t, seed, 6000, "", nil) })
 	}
