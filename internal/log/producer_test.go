@@ -124,6 +124,37 @@ func TestProducerExpiry(t *testing.T) {
 	must.Equal(t, 0, len(ps))
 }
 
+// TestKIP360ProducerAfterRetention: retention takes all that a producer wrote. It is known all the same, also after a stop of
+// either kind: its next batch is taken, its last one recognized, and one that skips something refused.
+func TestKIP360ProducerAfterRetention(t *testing.T) {
+	for _, stop := range []func(*managed) error{nil, func(x *managed) error { return x.m.Close(1) }, func(x *managed) error { return x.m.Abandon() }} {
+		x := newManaged(t, vfs.NewMem(), "/a")
+		l := x.log("p", 0)
+		_, err := l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 1, 0, 0, 3), 0, AppendOptions{})
+		must.NoError(t, err)
+		cfg := l.Config()
+		cfg.RetentionMs = time.Hour.Milliseconds()
+		l.SetConfig(cfg)
+		l.SetHighWatermark(3)
+		x.clock.now = x.clock.now.Add(2 * time.Hour)
+		x.m.RetainNow()
+		must.Equal(t, int64(3), l.LogStartOffset())
+		must.Equal(t, int64(0), l.SizeBytes())
+		if stop != nil {
+			must.NoError(t, stop(x))
+			x.open()
+			l = x.log("p", 0)
+		}
+		dup, err := l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 1, 0, 0, 3), 0, AppendOptions{})
+		must.True(t, err == nil && dup.Duplicate && dup.BaseOffset == 0, "duplicate", dup, err)
+		_, err = l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 1, 0, 4, 1), 0, AppendOptions{})
+		must.ErrorIs(t, err, wire.OutOfOrderSequenceNumber)
+		info, err := l.AppendAsLeader(idempotentBatch(t, l.env.nowMs(), 1, 0, 3, 1), 0, AppendOptions{})
+		must.NoError(t, err)
+		must.Equal(t, int64(3), info.BaseOffset)
+	}
+}
+
 func TestFailedWriteChangesNothing(t *testing.T) {
 	mem := vfs.NewMem()
 	var fail error

@@ -68,6 +68,25 @@ func TestRetentionByAge(t *testing.T) {
 	must.Equal(t, []string{"next"}, values(readAll(t, l, BoundLogEnd, 100)))
 }
 
+// TestKIP392ReadBeyondTheHighWatermark: a consumer that reads from a replica which does not know yet that more is committed gets
+// nothing for the time being. OFFSET_OUT_OF_RANGE, after which it would begin anew elsewhere, is for what is not in the log.
+func TestKIP392ReadBeyondTheHighWatermark(t *testing.T) {
+	x := newManaged(t, vfs.NewMem(), "/a")
+	l := filled(t, x, 6)
+	must.NoError(t, x.m.Abandon())
+	x.open()
+	l = x.log("p", 0)
+	l.SetHighWatermark(2)
+	hw := l.HighWatermark()
+	for offset := hw; offset <= l.LogEndOffset(); offset++ {
+		info, err := l.Read(offset, 1000, true, BoundHighWatermark)
+		must.NoError(t, err)
+		must.True(t, info.Range == nil || info.Range.Len == 0, "what is not committed is shown", offset, hw)
+	}
+	_, err := l.Read(l.LogEndOffset()+1, 1000, true, BoundHighWatermark)
+	must.ErrorIs(t, err, wire.OffsetOutOfRange)
+}
+
 func TestRetentionBySize(t *testing.T) {
 	x := newManaged(t, vfs.NewMem(), "/a")
 	l := filled(t, x, 10)
