@@ -76,12 +76,19 @@ func (x *chaos) fault(ctx context.Context) {
 		x.failDir(ctx, m)
 	case k < 80:
 		x.wipe(ctx, m)
-	case k < 92:
+	case k < 90:
 		x.reassign(ctx)
-	case k < 95:
+	case k < 92:
 		x.elect(ctx)
-	default:
+	case k < 94:
 		x.churnTopics(ctx)
+	case k < 96:
+		x.loosen(ctx)
+	case k < 98:
+		x.setClock(ctx, m)
+	}
+	if x.c.voting == votersChanged && x.rng.IntN(4) == 0 {
+		x.changeVoters(ctx)
 	}
 }
 
@@ -255,7 +262,7 @@ func (x *chaos) wipe(ctx context.Context, m *machine) {
 			return
 		}
 	}
-	if !x.mayLose(m) {
+	if !x.mayLose(m) || m.controller() && x.c.voting == votersChanged || !x.c.votersWell(ctx, x.admin) {
 		return
 	}
 	x.note("wipe node %d", m.id)
@@ -264,7 +271,7 @@ func (x *chaos) wipe(ctx context.Context, m *machine) {
 	m.lossy = true
 	m.mu.Unlock()
 	m.disk.wipe()
-	if err := m.format(); err != nil {
+	if err := m.format(false); err != nil {
 		x.c.fail("format", "%v", err)
 	}
 	x.back(ctx, m, 8*time.Second)

@@ -208,6 +208,8 @@ func (cl *client) fetch(ctx context.Context, broker int32, topic string, index i
 	p.Partition, p.CurrentLeaderEpoch, p.FetchOffset, p.PartitionMaxBytes = index, epoch, offset, 1<<20
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
+	key := ledKey{id, index, epoch}
+	before, life := cl.c.mark(key), cl.c.runningLife(broker)
 	resp, err := cl.ask(ctx, broker, req)
 	if err != nil {
 		delete(cl.meta, topic)
@@ -238,6 +240,12 @@ func (cl *client) fetch(ctx context.Context, broker int32, topic string, index i
 		}
 		f.batches = append(f.batches, b)
 		rest = rest[b.Size():]
+	}
+	if broker == leader {
+		cl.c.marked(key, topic, before, f)
+		if life != nil && life == cl.c.runningLife(broker) {
+			cl.c.leads(life, topic, id, index, epoch)
+		}
 	}
 	return f, nil
 }

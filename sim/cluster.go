@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,8 @@ type cluster struct {
 	nodes    []*machine
 	extra    []string // settings of all nodes
 	fsync    bool     // weir.durability=fsync
+	voting   voting
+	began    time.Time
 	ctx      context.Context
 	stop     context.CancelFunc
 	wait     sync.WaitGroup // processes that end, and who runs them
@@ -54,6 +57,7 @@ type machine struct {
 	host  *host
 	disk  *disk
 	dirs  string
+	skew  atomic.Int64 // seconds by which its clock is wrong
 
 	mu      sync.Mutex
 	wanted  bool // somebody wants its process to run
@@ -83,7 +87,7 @@ func (p *process) stop() (err error) {
 
 func newCluster(t testing.TB, seed uint64) *cluster {
 	rng := rand.New(rand.NewPCG(seed, 0x5e1f))
-	c := &cluster{t: t, seed: seed, rng: rng, trace: newTrace(), history: newHistory()}
+	c := &cluster{t: t, seed: seed, rng: rng, trace: newTrace(), history: newHistory(), began: time.Now()}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.net = newNetwork(rand.New(rand.NewPCG(seed, 1)))
 	return c
@@ -108,18 +112,23 @@ func (c *cluster) isBroken() bool {
 
 // add makes machines with the roles given and formats their disks.
 func (c *cluster) add(roles ...string) {
-	var voters []string
+	var voters, addresses []string
 	for i, r := range roles {
 		m := &machine{c: c, id: i + 1, roles: r, host: c.net.host(net.IPv4(10, 0, 0, byte(i+1))), dirs: "/a,/b"}
-		m.disk = newDisk(rand.New(rand.NewPCG(c.seed, uint64(100+i))))
+		m.disk = newDisk(rand.New(rand.NewPCG(c.seed, uint64(100+i))), m.now)
 		c.nodes = append(c.nodes, m)
 		if strings.Contains(r, "controller") {
+			addresses = append(addresses, m.address(controllerPort))
 			voters = append(voters, fmt.Sprintf("%d@%s", m.id, m.address(controllerPort)))
 		}
 	}
-	c.extra = append(c.extra, "controller.quorum.voters="+strings.Join(voters, ","))
+	if c.voting == votersStatic {
+		c.extra = append(c.extra, "controller.quorum.voters="+strings.Join(voters, ","))
+	} else {
+		c.extra = append(c.extra, "controller.quorum.bootstrap.servers="+strings.Join(addresses, ","), fmt.Sprint("controller.quorum.auto.join.enable=", c.voting == votersJoin))
+	}
 	for _, m := range c.nodes {
-		if err := m.format(); err != nil {
+		if err := m.format(true); err != nil {
 			c.t.Fatalf("format: %v", err)
 		}
 	}
@@ -148,13 +157,20 @@ func (m *machine) settings() (*config.Set, error) {
 	return set, err
 }
 
-// format formats the disk as kafka-storage does.
-func (m *machine) format() error {
+// format formats the disk as kafka-storage does; a voter of a dynamic quorum is one of its first voters only the first time.
+func (m *machine) format(first bool) error {
 	set, err := m.settings()
 	if err != nil {
 		return err
 	}
-	return format.Format(m.disk.begin(), format.Request{Node: set.Node(), ClusterID: clusterID, Out: new(strings.Builder), Now: time.Now()})
+	r := format.Request{Node: set.Node(), ClusterID: clusterID, Out: new(strings.Builder), Now: m.now()}
+	if m.c.voting != votersStatic && m.controller() {
+		r.InitialControllers = m.c.initial()
+		if !first || !slices.ContainsFunc(r.InitialControllers, func(v format.Voter) bool { return v.ID == int32(m.id) }) {
+			r.InitialControllers, r.NoInitialControllers = nil, true
+		}
+	}
+	return format.Format(m.disk.begin(), r)
 }
 
 // run starts the machine's process and, as a supervisor does, starts it again when it has ended by itself.
@@ -186,7 +202,7 @@ func (p *process) run(ctx context.Context) {
 		m.c.fail("settings", "%v", err)
 		return
 	}
-	n, err := node.Start(ctx, node.Options{Config: set, FS: p.mount, Net: p.life, Logs: telemetry.NewLogs(m.c.trace.writer(m.id), traceLevel, false)})
+	n, err := node.Start(ctx, node.Options{Config: set, FS: p.mount, Net: p.life, Now: m.now, Logs: telemetry.NewLogs(m.c.trace.writer(m.id), traceLevel, false)})
 	m.mu.Lock()
 	if err != nil {
 		m.c.trace.note("node %d: start failed: %v", m.id, err)

@@ -16,6 +16,7 @@ type disk struct {
 	mu     sync.Mutex
 	rng    *rand.Rand
 	mem    *vfs.Mem
+	now    func() time.Time
 	mount  *mount
 	slow   time.Duration // a call takes up to this
 	bad    string        // calls below this directory fail
@@ -23,7 +24,11 @@ type disk struct {
 	frozen chan struct{} // calls wait until it is closed
 }
 
-func newDisk(rng *rand.Rand) *disk { return &disk{rng: rng, mem: vfs.NewMem()} }
+func newDisk(rng *rand.Rand, now func() time.Time) *disk {
+	d := &disk{rng: rng, now: now}
+	d.wipe()
+	return d
+}
 
 // mount is one process's use of the disk.
 type mount struct {
@@ -67,6 +72,7 @@ func (d *disk) wipe() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mem = vfs.NewMem()
+	d.mem.SetClock(d.now)
 }
 
 func (d *disk) set(f func()) {

@@ -22,6 +22,10 @@ func (c *cluster) readAll(out *outcome) {
 	}
 	c.checkOrder()
 	c.checkCommitted(cl)
+	for _, topic := range []string{registerTopic, loadTopic, "__consumer_offsets"} {
+		c.compareDisks(cl, topic)
+	}
+	c.checkLoose(cl)
 }
 
 // readPartition gives what is in a partition, by offset.

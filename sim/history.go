@@ -15,7 +15,8 @@ type history struct {
 	seen    map[place]sighting
 	writes  map[string]*write // by value
 	refused map[string]string // values that were certainly not written, and why
-	marks   map[place]int64   // the last offset that a client knew to be committed, by client
+	marks   map[ledKey]int64  // the highest high watermark that the leader of an epoch has told
+	proved  map[ledKey]bool   // leaders whose logs were looked at
 	acked   int
 }
 
@@ -55,7 +56,7 @@ type write struct {
 }
 
 func newHistory() *history {
-	return &history{leaders: map[ledKey]int32{}, seen: map[place]sighting{}, writes: map[string]*write{}, refused: map[string]string{}, marks: map[place]int64{}}
+	return &history{leaders: map[ledKey]int32{}, seen: map[place]sighting{}, writes: map[string]*write{}, refused: map[string]string{}, marks: map[ledKey]int64{}, proved: map[ledKey]bool{}}
 }
 
 // led notes that somebody said who leads: I6, one leader for each epoch.
@@ -135,6 +136,24 @@ func (c *cluster) sawOne(h *history, at place, s sighting) {
 		c.fail("I9 NoInvention", "%s-%d at %d: nobody sent %q there", at.topic, at.index, at.offset, s.value)
 	case h.refused[s.value] != "":
 		c.fail("I10 DefiniteFailuresStayFailed", "%s-%d at %d: %q, of which it was said: %s", at.topic, at.index, at.offset, s.value, h.refused[s.value])
+	}
+}
+
+// mark is the highest high watermark that the leader of an epoch has told by now.
+func (c *cluster) mark(k ledKey) int64 {
+	c.history.mu.Lock()
+	defer c.history.mu.Unlock()
+	return c.history.marks[k]
+}
+
+// marked is I3 MonotonicHighWatermark: a leader that was asked after it had told one does not tell a lower one.
+func (c *cluster) marked(k ledKey, topic string, before int64, f *fetched) {
+	h := c.history
+	h.mu.Lock()
+	h.marks[k] = max(h.marks[k], f.hw)
+	h.mu.Unlock()
+	if f.hw < before {
+		c.fail("I3 MonotonicHighWatermark", "%s-%d: broker %d, which leads in epoch %d, tells %d after %d", topic, k.index, f.broker, k.epoch, f.hw, before)
 	}
 }
 

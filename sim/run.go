@@ -40,6 +40,14 @@ func (c *cluster) shape() {
 		{"broker,controller", "broker,controller", "broker,controller", "broker"},
 		{"controller", "controller", "controller", "broker", "broker", "broker"},
 	}
+	if c.voting = voting(r.IntN(4) % 3); c.voting != votersStatic {
+		all = [][]string{
+			{"broker,controller", "broker,controller", "broker,controller"},
+			{"broker,controller", "broker,controller", "broker,controller", "controller"},
+			{"broker,controller", "broker,controller", "broker,controller", "broker,controller"},
+			{"controller", "controller", "controller", "broker", "broker", "broker,controller"},
+		}
+	}
 	roles := all[r.IntN(len(all))]
 	c.fsync = r.IntN(3) == 0
 	session := 3000 + r.IntN(3)*3000
@@ -67,7 +75,7 @@ func (c *cluster) simulate(faults time.Duration) *outcome {
 	for _, m := range c.nodes {
 		m.run()
 	}
-	x := &chaos{c: c, rng: rand.New(rand.NewPCG(c.seed, 2)), topics: []string{registerTopic, loadTopic, "__consumer_offsets"}}
+	x := &chaos{c: c, rng: rand.New(rand.NewPCG(c.seed, 2)), topics: []string{registerTopic, loadTopic, "__consumer_offsets", looseTopic}}
 	load, stopLoad := context.WithCancel(c.ctx)
 	whole, giveUp := context.WithCancel(c.ctx)
 	if !c.prepare() {
@@ -114,9 +122,12 @@ func (c *cluster) prepare() bool {
 		if !ok {
 			continue
 		}
-		for name, n := range map[string]int32{registerTopic: registerCount, loadTopic: loadCount} {
+		for _, topic := range []*kmsg.CreateTopicsRequest{
+			createTopic(registerTopic, registerCount, "min.insync.replicas", "2"), createTopic(loadTopic, loadCount, "min.insync.replicas", "2"),
+			createTopic(looseTopic, looseCount, "min.insync.replicas", "1", "unclean.leader.election.enable", "true"),
+		} {
 			ctx, cancel := context.WithTimeout(c.ctx, 5*time.Second)
-			resp, err := cl.ask(ctx, -1, createTopic(name, n, "min.insync.replicas", "2"))
+			resp, err := cl.ask(ctx, -1, topic)
 			cancel()
 			if err != nil {
 				ok = false
@@ -125,7 +136,7 @@ func (c *cluster) prepare() bool {
 			code := wire.Code(resp.(*kmsg.CreateTopicsResponse).Topics[0].ErrorCode)
 			ok = ok && (code == wire.None || code == wire.TopicAlreadyExists)
 			if i > 590 {
-				c.trace.note("create %s: %v", name, code)
+				c.trace.note("create %s: %v", topic.Topics[0].Topic, code)
 			}
 		}
 		if ok {
@@ -147,6 +158,7 @@ func (c *cluster) load(ctx, reading, flush context.Context, out *outcome) (done,
 	for i := range int32(loadCount) {
 		begun = append(begun, func() { c.idempotentProducer(ctx, flush, loadTopic, i, rand.New(rand.NewPCG(c.seed, uint64(300+i)))) })
 	}
+	begun = append(begun, func() { c.looseProducer(ctx, rand.New(rand.NewPCG(c.seed, 500))) })
 	begun = append(begun, func() {
 		c.groupConsumer(reading, loadTopic, loadCount, "group", c.consumed, rand.New(rand.NewPCG(c.seed, 400)))
 	})
@@ -182,6 +194,7 @@ func (c *cluster) heal() {
 		}
 	})
 	for _, m := range c.nodes {
+		m.skew.Store(0)
 		bad := false
 		m.disk.set(func() {
 			bad = m.disk.bad != ""
@@ -211,7 +224,7 @@ func (c *cluster) awaitHealth(out *outcome) {
 				ok = ok && all
 			}
 		}
-		if ok {
+		if ok && c.votersWell(c.ctx, cl) {
 			c.trace.note("healthy %v after the last fault", time.Since(begin))
 			return
 		}
