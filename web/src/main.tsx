@@ -3,7 +3,6 @@ import '@mantine/notifications/styles.css';
 import '@fontsource-variable/inter/wght.css';
 import './ui/theme.css';
 import { localStorageColorSchemeManager, MantineProvider } from '@mantine/core';
-import { Notifications } from '@mantine/notifications';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { setNonce } from 'get-nonce';
@@ -13,6 +12,7 @@ import type { ApiError } from './api/client';
 import { LanguageProvider } from './lib/i18n';
 import { theme } from './lib/theme';
 import { router } from './routes/router';
+import { Notices } from './ui/Notices';
 
 // The policy of the pages lets style elements in only with this word.
 const nonce = document.querySelector('meta[name=csp-nonce]')?.getAttribute('content') ?? '';
@@ -41,7 +41,7 @@ createRoot(document.getElementById('root') as HTMLElement).render(
     >
       <QueryClientProvider client={client}>
         <LanguageProvider>
-          <Notifications position="bottom-right" />
+          <Notices />
           <RouterProvider router={router} />
         </LanguageProvider>
       </QueryClientProvider>

@@ -11,6 +11,7 @@ import {
   useComputedColorScheme,
   useMantineColorScheme,
 } from '@mantine/core';
+import { notifications } from '@mantine/notifications';
 import { useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { LogOut, Moon, Settings, Sun } from 'lucide-react';
@@ -64,6 +65,7 @@ export function AccountMenu({ session }: { session: Session }) {
     await send.logout().catch(() => undefined); // gone already is gone
     rememberSession(null);
     client.clear();
+    notifications.clean(); // they were for who has left
     await navigate({ to: '/login', search: {} });
   };
   return (
