@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,13 +36,29 @@ type load struct {
 	failed []string
 	over   atomic.Bool
 	have   map[uint64]bool // acknowledged, not yet looked for
+	pace   atomic.Int64    // records a second
+	acks   []ack           // since the measure began, nil while nobody measures
 }
+
+// ack is an acknowledgement: when it came, and how long its record had waited.
+type ack struct {
+	at    time.Time
+	after time.Duration
+}
+
+// The paces of a load, in records a second: beside scenes, and where it is
+// measured what it loses.
+const (
+	usualPace    = 100
+	measuredPace = 1000
+)
 
 // loadValue is the size of a record's value.
 const loadValue = 1000
 
-// startLoad begins to write about perSecond records a second.
-func startLoad(t *testing.T, access admin.Access, perSecond int) *load {
+// startLoad begins to write at the usual pace, whatever the cluster does: a
+// record that has to wait does not keep the next one back.
+func startLoad(t *testing.T, access admin.Access) *load {
 	t.Helper()
 	opts, err := access.Options()
 	if err != nil {
@@ -53,6 +70,7 @@ func startLoad(t *testing.T, access admin.Access, perSecond int) *load {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{client: cl, stop: stop, have: map[uint64]bool{}}
+	l.pace.Store(usualPace)
 	l.done.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
@@ -62,7 +80,7 @@ func startLoad(t *testing.T, access admin.Access, perSecond int) *load {
 				return
 			case <-tick.C:
 			}
-			for range max(1, perSecond/50) {
+			for range l.pace.Load() / 50 {
 				l.send()
 			}
 		}
@@ -75,6 +93,7 @@ func (l *load) send() {
 	n := l.sent.Add(1)
 	value := make([]byte, loadValue)
 	binary.BigEndian.PutUint64(value, n)
+	began := time.Now()
 	// The record's own context has no end: a default client tries until it is told not to.
 	l.client.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
 		if err != nil {
@@ -87,8 +106,56 @@ func (l *load) send() {
 		l.bytes.Add(loadValue)
 		l.mu.Lock()
 		l.have[n] = true
+		if l.acks != nil {
+			l.acks = append(l.acks, ack{time.Now(), time.Since(began)})
+		}
 		l.mu.Unlock()
 	})
+}
+
+// measure begins to note acknowledgements; the func that it returns ends that
+// and says what there was.
+func (l *load) measure() func() reading {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.acks = make([]ack, 0, 1<<16)
+	began := time.Now()
+	return func() reading {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		acks := l.acks
+		l.acks = nil
+		return read(acks, began, time.Now())
+	}
+}
+
+// reading is what a load got in a stretch of time, cut into windows of a
+// second, the last part of one left out.
+type reading struct {
+	windows   int
+	perSecond float64       // bytes acknowledged
+	least     float64       // the same in the worst window
+	p99       time.Duration // from a send until its acknowledgement
+}
+
+func read(acks []ack, from, to time.Time) (r reading) {
+	r.windows = int(to.Sub(from) / time.Second)
+	if r.windows == 0 || len(acks) == 0 {
+		return r
+	}
+	windows := make([]int64, r.windows)
+	took := make([]time.Duration, 0, len(acks))
+	for _, a := range acks {
+		if w := int(a.at.Sub(from) / time.Second); w < r.windows {
+			windows[w] += loadValue
+			r.perSecond += loadValue / float64(r.windows)
+		}
+		took = append(took, a.after)
+	}
+	r.least = float64(slices.Min(windows))
+	slices.Sort(took)
+	r.p99 = took[len(took)*99/100]
+	return r
 }
 
 // end stops the load, waits for the last acknowledgement, and reads everything:

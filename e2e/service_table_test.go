@@ -104,7 +104,7 @@ func (h *house) play(engine string) {
 		bytes = 1100 << 20
 	}
 	h.preload(cl, bytes)
-	l := startLoad(h.t, h.access(), 100)
+	l := startLoad(h.t, h.access())
 	h.progress(l)
 	for _, s := range scenes {
 		if s.long && !full() {
@@ -307,52 +307,6 @@ func (h *house) killTwo(l *load) {
 	h.whole(l, 3)
 }
 
-func (h *house) scaleOut(l *load) {
-	rate := func(d time.Duration) float64 {
-		from, at := l.bytes.Load(), time.Now()
-		end := time.NewTimer(d)
-		<-end.C
-		return float64(l.bytes.Load()-from) / time.Since(at).Seconds()
-	}
-	// What waited through the scene before would count as more than the load's rate.
-	h.await(func() error {
-		if waiting := l.sent.Load() - l.acked.Load(); waiting > 20 {
-			return fmt.Errorf("%d records wait for their acknowledgement", waiting)
-		}
-		return nil
-	})
-	before := rate(3 * time.Second)
-	began, from := time.Now(), l.bytes.Load()
-	op := h.change(controlplane.ChangeRequest{Kind: spec.OpScale, Brokers: 5})
-	took := time.Since(began)
-	during := float64(l.bytes.Load()-from) / took.Seconds()
-	h.figure(fmt.Sprintf("scale-out of %d MiB; the load had %.0f %% of its rate meanwhile", op.Plan.BytesToMove>>20, 100*during/before), took)
-	h.showMoves(op)
-	v := h.whole(l, 5)
-	if v.Throttled {
-		h.t.Error("replication is limited still")
-	}
-}
-
-// showMoves: the moves ended with as many bytes as were planned, and the
-// operation's document does not carry them.
-func (h *house) showMoves(op *spec.Operation) {
-	h.t.Helper()
-	for _, s := range op.Steps {
-		if s.Kind == spec.StepReassign && (s.Args.StoredMoves == 0 || len(s.Args.Moves) > 0 || s.Progress.BytesDone != s.Progress.BytesTotal || s.Progress.BytesTotal == 0) {
-			h.t.Errorf("%d moves apart, %d within, %+v", s.Args.StoredMoves, len(s.Args.Moves), s.Progress)
-		}
-	}
-}
-
-func (h *house) scaleIn(l *load) {
-	h.change(controlplane.ChangeRequest{Kind: spec.OpScale, Brokers: 3})
-	h.whole(l, 3)
-	if _, err := os.Stat(h.layout().Broker(5)); !errors.Is(err, os.ErrNotExist) {
-		h.t.Errorf("files of a broker that is gone: %v", err)
-	}
-}
-
 // export stops the cluster, exports it, ends the service, and runs the
 // cluster by its scripts alone.
 func (h *house) export(l *load) {
@@ -432,6 +386,7 @@ func (h *house) killService(l *load) {
 		h.t.Fatalf("%+v %v", ops, err)
 	}
 	h.whole(l, 5)
+	h.unlimited()
 	h.change(controlplane.ChangeRequest{Kind: spec.OpScale, Brokers: 3})
 	h.whole(l, 3)
 }

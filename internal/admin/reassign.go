@@ -71,8 +71,9 @@ var (
 )
 
 // Throttle limits the copying of topics to bytesPerSecond on each of the
-// brokers; 0 removes all limits from them. Replicas in sync are limited too
-// while it holds, so it has to be removed when the moves are done.
+// brokers; 0 removes all limits from them. Replicas in sync are never held
+// back (KIP-73), but one that falls behind later would be, so the limit has to
+// be removed when the moves are done.
 func (c *Client) Throttle(ctx context.Context, bytesPerSecond int64, brokers []int32, topics []string) error {
 	var rate, replicas *string
 	if bytesPerSecond > 0 {

@@ -91,6 +91,9 @@ func TestScaleOut(t *testing.T) {
 		if s.Kind == spec.StepReassign && s.Args.ThrottleBytesPerSecond != 20<<20 {
 			t.Error("the throttle is lost")
 		}
+		if s.Kind == spec.StepReassign && !strings.HasSuffix(s.Title, ", 280.0 MiB, at most 20.0 MiB/s to or from a broker") {
+			t.Errorf("the limit is not said: %s", s.Title)
+		}
 		if s.Title == "" {
 			t.Errorf("%s has no title", s.Kind)
 		}

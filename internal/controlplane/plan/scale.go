@@ -20,6 +20,14 @@ type ScaleRequest struct {
 	ThrottleBytesPerSecond int64
 }
 
+// limited adds to the title of a move how fast it may go.
+func (r *ScaleRequest) limited(title string) string {
+	if r.ThrottleBytesPerSecond == 0 {
+		return title
+	}
+	return fmt.Sprintf("%s, at most %s/s to or from a broker", title, Size(r.ThrottleBytesPerSecond))
+}
+
 // MinThrottle is the least that a throttle may be: below it, data can come in
 // faster than it is copied, and the move never ends.
 const MinThrottle = 64 << 10
@@ -154,7 +162,7 @@ func scaleOut(p Picture, req ScaleRequest) spec.Plan {
 	if len(moves) > 0 {
 		pl.Steps = append(pl.Steps,
 			step(spec.StepReassign, spec.StepArgs{Moves: moves, ThrottleBytesPerSecond: req.ThrottleBytesPerSecond},
-				"Move %d partitions, %s", pl.PartitionsToMove, Size(pl.BytesToMove)),
+				"%s", req.limited(fmt.Sprintf("Move %d partitions, %s", pl.PartitionsToMove, Size(pl.BytesToMove)))),
 			step(spec.StepElectLeaders, spec.StepArgs{}, "Give every partition to its preferred leader"))
 	}
 	if len(c.Brokers) < 3 && len(next.Brokers) >= 3 {
@@ -287,7 +295,7 @@ func scaleIn(p Picture, req ScaleRequest) spec.Plan {
 	}
 	pl.Steps = append(pl.Steps,
 		step(spec.StepReassign, spec.StepArgs{Moves: moves, Drain: gone, ThrottleBytesPerSecond: req.ThrottleBytesPerSecond},
-			"Move %d partitions, %s, off %s", pl.PartitionsToMove, Size(pl.BytesToMove), names(gone)),
+			"%s", req.limited(fmt.Sprintf("Move %d partitions, %s, off %s", pl.PartitionsToMove, Size(pl.BytesToMove), names(gone)))),
 		step(spec.StepElectLeaders, spec.StepArgs{}, "Give every partition to its preferred leader"))
 	for _, id := range gone {
 		pl.Steps = append(pl.Steps,

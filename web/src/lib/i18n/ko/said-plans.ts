@@ -2,6 +2,9 @@ import { N, of, type Said, X } from './pattern';
 
 /** Steps and summaries of plans, their risks, ways back and refusals. */
 export const plans: Said[] = [
+  // What may follow the title of a move.
+  [of(`${X}, at most (\\S+ \\S+)/s to or from a broker`), '$1, 브로커당 최대 $2/s'],
+
   // Steps and summaries of plans.
   [of(`Stop broker ${N}; its leaders move to other brokers`), '브로커 $1 중지(리더는 다른 브로커로 이동)'],
   [of(`Restart broker ${N}`), '브로커 $1 재시작'],
