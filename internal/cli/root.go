@@ -6,8 +6,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,12 +18,6 @@ import (
 	"github.com/weir-stream/weir/internal/cli/secure"
 	"github.com/weir-stream/weir/internal/cli/service"
 )
-
-// version is what this build calls itself; the linker sets it.
-var version = "dev"
-
-// Version returns the version of this build.
-func Version() string { return version }
 
 // Main runs the command line argv and returns the exit code. Under the name of a tool (with or without .sh) it is
 // that tool; else argv[1] names the tool or one of Weir's own commands. SIGINT and SIGTERM end the context, a
@@ -76,7 +68,7 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 			"  weir kafka-server-start server.properties   one broker by hand, without the service",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       version,
+		Version:       Version(),
 	}
 	root.AddGroup(&cobra.Group{ID: service.Group, Title: "The service, which runs clusters for you:"},
 		&cobra.Group{ID: "own", Title: "Weir itself:"}, &cobra.Group{ID: "kafka", Title: "Kafka's tools; they work with any Kafka:"})
@@ -95,7 +87,7 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 	doctorCommand := doctor.Command(doctor.Env{Stdout: env.Stdout, Stderr: env.Stderr, Now: time.Now}, &code)
 	doctorCommand.GroupID = "own"
 	root.AddCommand(versionCommand(env), installCommand(env), containerCommand(env, &code), security, doctorCommand)
-	root.AddCommand(service.Commands(service.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, IsTerminal: isTerminal, Version: version})...)
+	root.AddCommand(service.Commands(service.Env{Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr, IsTerminal: isTerminal, Version: Version()})...)
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
@@ -111,21 +103,4 @@ func runRoot(ctx context.Context, env Env, args []string) int {
 		return 1
 	}
 	return code
-}
-
-func versionCommand(env Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", GroupID: "own", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(env.Stdout, "weir %s (tools of Apache Kafka %s, %s, %s/%s)\n", version, kafkaflag.KafkaVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			if info, ok := debug.ReadBuildInfo(); ok {
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						fmt.Fprintln(env.Stdout, "commit", s.Value)
-					}
-				}
-			}
-			return nil
-		},
-	}
 }

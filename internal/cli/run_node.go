@@ -15,7 +15,7 @@ func runNode(ctx context.Context, cfg *config.Set, logs *telemetry.Logs, ready f
 		return err
 	}
 	n, err := engine.Start(ctx, engine.Options{
-		Config: cfg, Logs: logs, Version: version,
+		Config: cfg, Logs: logs, Version: Version(),
 		Metrics: telemetry.New(telemetry.Options{Dialects: dialects, MaxPartitionSeries: cfg.Int("weir.metrics.max.partition.series")}),
 	})
 	if err != nil {

@@ -134,15 +134,28 @@ func (s *Service) fillEngine(c *spec.Cluster, r CreateRequest) error {
 	return nil
 }
 
-var numbered = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+)([.+-].*)?$`)
+// What builds are called: v1.2.3, v1.2.3-4-g4d1a595, or 4d1a595-dirty.
+var (
+	numbered = regexp.MustCompile(`^v?([0-9]+\.[0-9]+\.[0-9]+)([.+-][0-9A-Za-z.+-]+)?$`)
+	nameless = regexp.MustCompile(`^[0-9A-Za-z.+-]+$`)
+)
 
 // defaultVersion is the version that a new cluster gets.
 func (s *Service) defaultVersion(engine string) string {
 	if engine == spec.EngineApacheKafka {
 		return kafkadist.Current
 	}
-	if numbered.MatchString(s.o.Version) {
-		return strings.TrimPrefix(s.o.Version, "v")
+	return weirVersion(s.o.Version)
+}
+
+// weirVersion is the version of clusters that a build makes: its own, or one
+// before all others with the build's name where it has no numbers.
+func weirVersion(build string) string {
+	switch {
+	case numbered.MatchString(build):
+		return strings.TrimPrefix(build, "v")
+	case nameless.MatchString(build):
+		return "0.0.0-" + build
 	}
 	return "0.0.0-dev"
 }

@@ -193,7 +193,7 @@ func tableOfClusters(w io.Writer, all []controlplane.ClusterView) {
 	}
 	row(w, "NAME", "STATE", "BROKERS", "ENGINE", "BYTES", "BOOTSTRAP", "HEALTH")
 	for _, c := range all {
-		row(w, c.Name, c.State, brokersOnline(c), c.Engine+" "+c.EngineVersion, size(c.Counts.Bytes), firstOf(c.Bootstrap), c.Health)
+		row(w, c.Name, c.State, brokersOnline(c), c.EngineLabel(), size(c.Counts.Bytes), firstOf(c.Bootstrap), c.Health)
 	}
 }
 
@@ -239,7 +239,7 @@ func describeCluster(w io.Writer, c controlplane.ClusterView) {
 	row(w, "id", c.ID)
 	row(w, "state", c.State)
 	row(w, "health", c.Health)
-	row(w, "engine", c.Engine+" "+c.EngineVersion)
+	row(w, "engine", c.EngineLabel())
 	row(w, "profile", c.Profile)
 	row(w, "secured", c.Secured)
 	row(w, "created", when(c.CreatedAt))

@@ -269,7 +269,7 @@ func writeBlock(w io.Writer, b block, c *controlplane.ClusterView) {
 	if c.Secured {
 		kind = "TLS, SCRAM and ACLs"
 	}
-	fmt.Fprintf(w, "  cluster     %s: %s of %s %s, %s\n", b.Cluster, count(len(c.Brokers), "broker"), c.Engine, c.EngineVersion, kind)
+	fmt.Fprintf(w, "  cluster     %s: %s of %s, %s\n", b.Cluster, count(len(c.Brokers), "broker"), c.EngineLabel(), kind)
 	fmt.Fprintf(w, "  health      %s\n", oneLine(c.Health))
 	fmt.Fprintf(w, "  bootstrap   %s\n  client      %s\n", b.Bootstrap, b.ClientProperties)
 	if b.CA != "" {

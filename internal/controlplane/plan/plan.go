@@ -141,7 +141,7 @@ func Create(c spec.Cluster) spec.Plan {
 	}
 	r := RatesFor(c.Engine)
 	pl := spec.Plan{
-		Summary:          fmt.Sprintf("Create %s with %d brokers of %s %s", c.Name, len(c.Brokers), c.Engine, c.EngineVersion),
+		Summary:          fmt.Sprintf("Create %s with %d brokers of %s", c.Name, len(c.Brokers), c.EngineLabel()),
 		EstimatedSeconds: 5 + 2*len(c.Brokers) + r.StartSeconds,
 		Undo:             "Delete the cluster.",
 	}
@@ -151,7 +151,7 @@ func Create(c spec.Cluster) spec.Plan {
 	if len(c.Brokers) < 3 {
 		pl.Risks = append(pl.Risks, fmt.Sprintf("With %d brokers, the loss of one loses data or stops writes.", len(c.Brokers)))
 	}
-	pl.Steps = append(pl.Steps, step(spec.StepPrepareEngine, spec.StepArgs{}, "Get %s %s ready", c.Engine, c.EngineVersion))
+	pl.Steps = append(pl.Steps, step(spec.StepPrepareEngine, spec.StepArgs{}, "Get %s ready", c.EngineLabel()))
 	ids := c.BrokerIDs()
 	for _, id := range ids {
 		pl.Steps = append(pl.Steps, step(spec.StepProvision, spec.StepArgs{Broker: id}, "Write the settings of broker %d and format its storage", id))

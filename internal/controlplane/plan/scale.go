@@ -150,7 +150,7 @@ func scaleOut(p Picture, req ScaleRequest) spec.Plan {
 	}
 	pl.EstimatedSeconds += 2*len(added) + RatesFor(c.Engine).StartSeconds
 	pl.Steps = append(pl.Steps,
-		step(spec.StepPrepareEngine, spec.StepArgs{}, "Get %s %s ready", c.Engine, c.EngineVersion),
+		step(spec.StepPrepareEngine, spec.StepArgs{}, "Get %s ready", c.EngineLabel()),
 		step(spec.StepDeclareBrokers, spec.StepArgs{Add: req.Add}, "Make %s part of %s", names(added), c.Name))
 	for _, id := range added {
 		pl.Steps = append(pl.Steps, step(spec.StepProvision, spec.StepArgs{Broker: id}, "Write the settings of broker %d and format its storage", id))

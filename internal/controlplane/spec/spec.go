@@ -10,6 +10,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -107,6 +108,23 @@ func (c *Cluster) BrokerIDs() []int32 {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// unnumbered is the version of a build that has none, with what it is called.
+var unnumbered = regexp.MustCompile(`^0\.0\.0-(?:[0-9]{14}-)?(.+)$`)
+
+// EngineLabel returns the engine and its version for people: "weir 1.2.3",
+// "weir build 4d1a595" where the build has no version, "weir development build"
+// where it has no name either.
+func (c *Cluster) EngineLabel() string {
+	version := c.EngineVersion
+	if m := unnumbered.FindStringSubmatch(version); m != nil {
+		version = "build " + m[1]
+		if m[1] == "dev" {
+			version = "development build"
+		}
+	}
+	return c.Engine + " " + version
 }
 
 // Controllers returns how many brokers vote in the metadata quorum.

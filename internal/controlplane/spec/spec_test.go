@@ -262,3 +262,14 @@ func TestMoveCopies(t *testing.T) {
 		t.Errorf("got %d", m.Copies())
 	}
 }
+
+func TestEngineLabel(t *testing.T) {
+	for version, want := range map[string]string{
+		"4.3.1": "weir 4.3.1", "0.0.0-dev": "weir development build", "0.0.0-4d1a595-dirty": "weir build 4d1a595-dirty",
+		"0.0.0-20261128225500-4d1a595b3c6f": "weir build 4d1a595b3c6f", "1.2.3-4-g4d1a595": "weir 1.2.3-4-g4d1a595",
+	} {
+		if got := (&Cluster{Engine: EngineWeir, EngineVersion: version}).EngineLabel(); got != want {
+			t.Errorf("%s: %q, want %q", version, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 import { Button, Group, Stack, Table, Text, TextInput, Title } from '@mantine/core';
 import { useState } from 'react';
 import { useClusterPage } from '@/features/cluster/context';
+import { engineLabel } from '@/lib/engine';
 import { bytes, dateTime } from '@/lib/format';
 import { useSpeech } from '@/lib/i18n';
 import { Card } from '@/ui/Card';
@@ -13,7 +14,7 @@ export function ClusterManage() {
   const first = cluster.brokers?.[0];
   const rows: [string, string][] = [
     [t.create.profile, t.create.profiles[cluster.profile]?.title ?? cluster.profile],
-    [t.create.engine, `${t.create.engines[cluster.engine] ?? cluster.engine} ${cluster.engineVersion}`],
+    [t.create.engine, engineLabel(t, cluster)],
     [t.create.memory, first ? bytes(first.memoryBytes) : '–'],
     [t.create.disk, first ? bytes(first.diskBytes) : '–'],
     ['cluster.id', cluster.kafkaClusterId],

@@ -10,6 +10,7 @@ import { HealthBanner } from '@/features/cluster/HealthBanner';
 import { toneOfCluster } from '@/features/cluster/health';
 import { StaleNote } from '@/features/cluster/StaleNote';
 import { OperationBanner } from '@/features/operations/OperationBanner';
+import { engineLabel } from '@/lib/engine';
 import { useSpeech } from '@/lib/i18n';
 import { PageHead } from '@/ui/Page';
 import { ErrorState, Loading } from '@/ui/States';
@@ -64,8 +65,7 @@ export function ClusterPage() {
         subtitle={
           <Group gap={6}>
             <Text span fz="sm">
-              {t.create.engines[c.engine] ?? c.engine} {c.engineVersion} ·{' '}
-              {t.cluster.brokersCount(c.brokers?.length ?? 0)} ·{' '}
+              {engineLabel(t, c)} · {t.cluster.brokersCount(c.brokers?.length ?? 0)} ·{' '}
               {c.secured ? t.fleet.secured : t.fleet.unsecured}
             </Text>
           </Group>

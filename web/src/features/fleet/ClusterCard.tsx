@@ -2,6 +2,7 @@ import { Box, Group, SimpleGrid, Stack, Text, Title } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
 import { Lock, LockOpen } from 'lucide-react';
 import type { ClusterView } from '@/api/types';
+import { engineLabel } from '@/lib/engine';
 import { bytes } from '@/lib/format';
 import { useSpeech } from '@/lib/i18n';
 import { fillTone, Meter } from '@/ui/Meter';
@@ -33,7 +34,7 @@ export function ClusterCard({ cluster }: { cluster: ClusterView }) {
                 </Link>
               </Title>
               <Text fz="xs" c="dimmed">
-                {t.create.engines[cluster.engine] ?? cluster.engine} {cluster.engineVersion}
+                {engineLabel(t, cluster)}
               </Text>
             </div>
           </Group>

@@ -49,6 +49,13 @@ describe('sentences of the service', () => {
       'Without broker 1 everything goes on: 4 partitions have one replica fewer in sync.',
       '브로커 1이(가) 없어도 모두 계속됩니다. 파티션 4개의 동기화된 복제본이 하나 줄어듭니다.',
     ],
+    [
+      'Move 18 partitions, 1.3 GiB, off brokers 4, 5, at most 40.0 MiB/s to or from a broker',
+      '브로커 4, 5에서 파티션 18개(1.3 GiB) 옮기기, 브로커당 최대 40.0 MiB/s',
+    ],
+    ['Create orders with 3 brokers of weir build 4d1a595', 'orders 생성: 브로커 3개, weir 빌드 4d1a595'],
+    ['Get weir development build ready', 'weir 개발 빌드 준비'],
+    ['Get apache-kafka 4.3.1 ready', 'apache-kafka 4.3.1 준비'],
     ['something that nobody has said before', 'something that nobody has said before'],
   ])('%s', (english, korean) => expect(inKorean(english)).toBe(korean));
 

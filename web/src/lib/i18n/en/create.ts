@@ -19,6 +19,8 @@ export const create = {
     engine: 'Engine',
     version: 'Version',
     engines: { weir: 'Weir', 'apache-kafka': 'Apache Kafka' } as Record<string, string>,
+    build: (id: string) => `build ${id}`,
+    devBuild: 'development build',
     engineText: {
       weir: 'One Go binary. Starts in a moment, needs no Java.',
       'apache-kafka': 'The original, fetched once per version. Needs Java.',

@@ -23,6 +23,8 @@ export const create: Pick<Messages, 'create' | 'plan'> = {
     engine: '엔진',
     version: '버전',
     engines: { weir: 'Weir', 'apache-kafka': 'Apache Kafka' },
+    build: (id: string) => `빌드 ${id}`,
+    devBuild: '개발 빌드',
     engineText: {
       weir: 'Go 바이너리 하나로 동작합니다. 금방 시작되고 Java가 필요 없습니다.',
       'apache-kafka': '원조 Kafka입니다. 버전마다 한 번만 내려받으며 Java가 필요합니다.',
