@@ -45,7 +45,7 @@ func (b *Broker) handleEnvelope(r *wire.Request) {
 	}
 	info := *r.Conn
 	info.Principal, info.Remote, info.Privileged = principal.Type+":"+principal.Name, netip.AddrPortFrom(host.Unmap(), 0), false
-	info.TokenAuthenticated = principal.TokenAuthenticated
+	info.TokenAuthenticated, info.Rights = principal.TokenAuthenticated, nil
 	inner.Conn = &info
 	inner.ReplyFunc = func(_ *wire.Request, answer wire.Response) {
 		if b.Measured() { // the broker that forwards holds the client back for what the answer says

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/bufpool"
+	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -73,6 +74,7 @@ func newConn(s *Server, l *listener, nc net.Conn) *conn {
 		Remote:           addrPort(nc.RemoteAddr()),
 		Principal:        "User:ANONYMOUS",
 		Privileged:       l.Privileged,
+		Rights:           new(authz.Memory),
 	}
 	c.info.ID = fmt.Sprintf("%s-%s-%d", c.info.Local, c.info.Remote, connNumber.Add(1))
 	c.in.c, c.out.c = c, c

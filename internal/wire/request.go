@@ -15,14 +15,17 @@ import (
 // ConnInfo describes the connection that a request came in on. It is filled by the server and read-only
 // to handlers; ClientSoftware* are set by the connection's first ApiVersions request.
 type ConnInfo struct {
-	ID                    string // "local:port-remote:port-n", unique while the process lives
-	Listener              string // listener name, e.g. PLAINTEXT
-	SecurityProtocol      string // PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
-	Local                 netip.AddrPort
-	Remote                netip.AddrPort
-	Principal             string // e.g. "User:ANONYMOUS"
-	TokenAuthenticated    bool   // the principal was shown by a delegation token
-	Privileged            bool   // came in on the inter-broker or controller listener
+	ID                 string // "local:port-remote:port-n", unique while the process lives
+	Listener           string // listener name, e.g. PLAINTEXT
+	SecurityProtocol   string // PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL
+	Local              netip.AddrPort
+	Remote             netip.AddrPort
+	Principal          string // e.g. "User:ANONYMOUS"
+	TokenAuthenticated bool   // the principal was shown by a delegation token
+	Privileged         bool   // came in on the inter-broker or controller listener
+	// Rights is what authz remembers of the principal's rights (*authz.Memory), for the handlers alone; nil: nothing. It is
+	// the connection's: a request in another's name (Envelope) has none.
+	Rights                any
 	ClientSoftwareName    string
 	ClientSoftwareVersion string
 }

@@ -33,9 +33,18 @@ type Standard struct {
 
 // rules is an immutable set of entries.
 type rules struct {
+	version uint64 // from 1; no two sets of an authorizer have the same
 	holders [holderParts]map[principal.Principal]*holdings
 	// about has all entries regardless of their holders; kept only where it matters that there are none.
 	about holdings
+}
+
+// number is the version; 0 before there are rules.
+func (r *rules) number() uint64 {
+	if r == nil {
+		return 0
+	}
+	return r.version
 }
 
 // holdings are the entries of one holder, by resource type.
@@ -72,10 +81,14 @@ func (r *rules) of(p principal.Principal, t ResourceType) *node {
 
 // Authorize implements Authorizer.
 func (s *Standard) Authorize(who Caller, op Operation, t ResourceType, name string) bool {
+	return s.decide(s.rules.Load(), who, op, t, name)
+}
+
+// decide is Authorize by one set of rules; nil is none yet.
+func (s *Standard) decide(r *rules, who Caller, op Operation, t ResourceType, name string) bool {
 	if _, ok := s.supers[who.Principal]; ok {
 		return true
 	}
-	r := s.rules.Load()
 	if r == nil || t < 0 || int(t) >= typeCount || op < 0 || op > 31 {
 		return false
 	}

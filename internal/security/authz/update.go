@@ -14,6 +14,7 @@ func (s *Standard) Update(removed, added []Entry) {
 	if now := s.rules.Load(); now != nil {
 		*next = *now
 	}
+	next.version++
 	w := writer{s: s, next: next, edit: new(edit)}
 	for i := range removed {
 		w.apply(&removed[i], false)
