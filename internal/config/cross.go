@@ -1,6 +1,9 @@
 package config
 
-import "strconv"
+import (
+	"regexp"
+	"strconv"
+)
 
 func formatInt(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -12,6 +15,11 @@ func (s *Set) Text(name string) string {
 	}
 	return LookupBroker(name).Text(v)
 }
+
+var (
+	auditTopic     = regexp.MustCompile(`^([a-zA-Z0-9_-][a-zA-Z0-9._-]{0,248}|\.[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,247}|\.\.[a-zA-Z0-9._-]{1,247})$`)
+	internalTopics = map[string]bool{"__consumer_offsets": true, "__transaction_state": true, "__share_group_state": true, "__cluster_metadata": true}
+)
 
 // validateCross checks rules that take more than one setting.
 func (s *Set) validateCross() error {
@@ -25,6 +33,10 @@ func (s *Set) validateCross() error {
 	switch {
 	case s.String("weir.audit.destination") == "file" && s.String("weir.audit.file") == "":
 		return reject("weir.audit.file", "it must be given where weir.audit.destination is file")
+	case s.String("weir.audit.destination") == "topic" && !auditTopic.MatchString(s.String("weir.audit.topic")):
+		return reject("weir.audit.topic", "a topic's name is 1 to 249 ASCII letters, digits, '.', '_' and '-', and not '.' or '..'")
+	case s.String("weir.audit.destination") == "topic" && internalTopics[s.String("weir.audit.topic")]:
+		return reject("weir.audit.topic", "it is a topic of the coordinators")
 	case t.SegmentMs < 1:
 		return reject("log.roll.ms", "it must be greater than or equal to 1")
 	case t.SegmentJitterMs < 0:

@@ -106,6 +106,10 @@ func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 		p.fail(ti, pi, wire.InvalidTopicException, "")
 		return
 	}
+	if name == p.b.AuditTopic && !p.ofAudit() {
+		p.fail(ti, pi, wire.InvalidTopicException, "")
+		return
+	}
 	batch, err := record.CheckProduced(in.Records, p.r.Version)
 	if err != nil {
 		p.fail(ti, pi, wire.CodeOf(err), message(err))
@@ -129,6 +133,15 @@ func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 	if !p.b.Replicas.Committed(rep, res, p.r.Produce.Acks) {
 		p.waits = append(p.waits, &replica.CommitSpec{Replica: rep, Offset: res.LastOffset + 1, Epoch: res.LeaderEpoch, Tag: replica.Place{Topic: ti, Partition: pi}})
 	}
+}
+
+// ofAudit reports whether a write to the topic of the audit log comes from a node, and takes it off the quotas then.
+func (p *pendingProduce) ofAudit() bool {
+	if !p.b.writesAudit(p.r) {
+		return false
+	}
+	p.r.Charged = true
+	return true
 }
 
 func (p *pendingProduce) fail(ti, pi int, code wire.Code, msg string) {

@@ -61,6 +61,8 @@ type Deps struct {
 	Quotas      *quota.Manager // nil: nobody has quotas
 	// Audit is told who was allowed and denied what; nil: nobody is.
 	Audit *audit.Log
+	// AuditTopic is the topic that nodes write the audit log to; empty: none.
+	AuditTopic string
 	// CheckSecurity tells whether the listeners could do with settings that are to be; nil: they have none.
 	CheckSecurity func(*config.Set) error
 	// Features are the feature levels that this build supports.

@@ -53,8 +53,29 @@ func (b *Broker) mayWriteSomeTopic(r *wire.Request) bool {
 	return ok
 }
 
+// audit tells the audit log of a decision, unless writing it down would make the next one: nodes write and copy the topic of
+// the audit log, and who reads it would find an event of each read in the next.
 func (b *Broker) audit(r *wire.Request, op authz.Operation, t authz.ResourceType, name string, ok bool) {
+	if b.AuditTopic != "" && b.ofAudit(r, op, name, ok) {
+		return
+	}
 	b.Audit.Decided(&audit.Decision{Who: caller(r), ClientID: r.ClientID, API: wire.APIName(r.Key), Op: op, Type: t, Name: name, Allowed: ok})
+}
+
+func (b *Broker) ofAudit(r *wire.Request, op authz.Operation, name string, ok bool) bool {
+	const produce, fetch = 0, 1
+	switch r.Key {
+	case produce:
+		return name == b.AuditTopic && b.writesAudit(r)
+	case fetch:
+		return ok && (name == b.AuditTopic || op == authz.ClusterAction)
+	}
+	return false
+}
+
+// writesAudit reports whether the client may write to the topic of the audit log: nodes alone.
+func (b *Broker) writesAudit(r *wire.Request) bool {
+	return b.decide(r, authz.ClusterAction, authz.Cluster, authz.ClusterName)
 }
 
 // clusterOperations and topicOperations are the bit fields that clients ask for; 0 for who may not describe.

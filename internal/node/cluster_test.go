@@ -204,6 +204,7 @@ func (m *member) kill() {
 	n.metaGroup.Stop()
 	n.handlers.Stop()
 	n.work.Stop()
+	n.trail.Stop()
 	n.watch.Stop()
 	n.groups.Close()
 	n.logGroup.Stop()

@@ -102,6 +102,7 @@ type Node struct {
 	metaGroup  *lifecycle.Group // quorum and controller
 	work       *lifecycle.Group // requests that wait, coordinators, heartbeats
 	watch      *lifecycle.Group // the metrics listener: it answers until the logs are closed
+	trail      *lifecycle.Group // the audit log, where it is a topic
 	logs       *log.Manager
 	replicas   *replica.Manager
 	quorum     *quorum.Quorum
@@ -184,6 +185,7 @@ func (n *Node) Stop() error {
 	n.handlers.Stop()
 	n.groups.Close()
 	n.server.Stop(stopGrace)
+	n.trail.Stop()
 	n.work.Stop()
 	n.logGroup.Stop()
 	err := n.logs.Close(n.uplink.Epoch())

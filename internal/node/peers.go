@@ -45,21 +45,30 @@ func (n *Node) rackOf(id int32) string {
 
 // peerTo makes a client to another broker, at the address that the metadata has now.
 func (n *Node) peerTo(id int32) (*peer.Client, error) {
+	cfg, err := n.peerConfig(id)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ClientID, cfg.RequestTimeout = fmt.Sprintf("broker-%d-fetcher", n.id), n.config.Load().Millis("replica.socket.timeout.ms")
+	return peer.New(cfg), nil
+}
+
+// peerConfig says how to reach another broker, at the address that the metadata has now.
+func (n *Node) peerConfig(id int32) (peer.Config, error) {
 	cfg := n.config.Load()
 	b := n.image.Load().Broker(id)
 	if b == nil {
-		return nil, fmt.Errorf("broker %d is not registered: %w", id, wire.BrokerNotAvailable)
+		return peer.Config{}, fmt.Errorf("broker %d is not registered: %w", id, wire.BrokerNotAvailable)
 	}
 	listener := cfg.Node().InterBroker
 	ep, ok := b.Endpoint(listener)
 	if !ok {
-		return nil, fmt.Errorf("broker %d has no listener %s: %w", id, listener, wire.BrokerNotAvailable)
+		return peer.Config{}, fmt.Errorf("broker %d has no listener %s: %w", id, listener, wire.BrokerNotAvailable)
 	}
-	return peer.New(n.secured(listener, peer.Config{
-		Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ClientID: fmt.Sprintf("broker-%d-fetcher", n.id),
-		RequestTimeout: cfg.Millis("replica.socket.timeout.ms"), ReceiveBufferBytes: cfg.Int("replica.socket.receive.buffer.bytes"),
+	return n.secured(listener, peer.Config{
+		Address: net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))), ReceiveBufferBytes: cfg.Int("replica.socket.receive.buffer.bytes"),
 		Direct: true, Group: n.work, Log: n.room("peer"),
-	})), nil
+	}), nil
 }
 
 // throttled reports whether a topic's list of throttled replicas ("*", or partition:broker pairs) has this broker's.

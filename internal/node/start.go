@@ -55,8 +55,8 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	n.clusterID, n.metadataID = prepared.ClusterID, prepared.MetadataDirectoryID
-	n.logGroup, n.metaGroup, n.work, n.watch = n.newGroup("log"), n.newGroup("metadata"), n.newGroup("node"), n.newGroup("metrics")
-	undo := []func(){n.work.Stop, n.watch.Stop, n.logGroup.Stop, n.metaGroup.Stop}
+	n.logGroup, n.metaGroup, n.work, n.watch, n.trail = n.newGroup("log"), n.newGroup("metadata"), n.newGroup("node"), n.newGroup("metrics"), n.newGroup("audit")
+	undo := []func(){n.work.Stop, n.trail.Stop, n.watch.Stop, n.logGroup.Stop, n.metaGroup.Stop}
 	defer func() {
 		if err != nil {
 			for i := range undo {
@@ -194,7 +194,7 @@ func (n *Node) listen() error {
 func (n *Node) deps() handler.Deps {
 	return handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
-		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Audit: n.audit, Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
+		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Audit: n.audit, AuditTopic: auditTopic(n.config.Load()), Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: n.opts.Now,
 	}
 }

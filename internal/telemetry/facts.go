@@ -68,7 +68,7 @@ var (
 	ConnectionsWaited  = Fact{Name: "weir_connections_waited_seconds_total", Kind: PlainCounter, Help: "Seconds that new connections had to wait for max.connection.creation.rate."}
 	ConnectionsKept    = Fact{Name: "weir_connections_kept_seconds_total", Kind: PlainCounter, Help: "Seconds that connections of addresses above their connection_creation_rate were kept unread, then closed."}
 	AuditEvents        = Fact{Name: "weir_audit_events_total", Kind: PlainCounter, Help: "Events that the audit log has written."}
-	AuditDropped       = Fact{Name: "weir_audit_events_dropped_total", Kind: PlainCounter, Help: "Events that the audit log has not written: too many in a second, or it did not keep up."}
+	AuditDropped       = Fact{Name: "weir_audit_events_dropped_total", Kind: PlainCounter, Help: "Events that the audit log has lost: too many in a second, or where they go did not keep up or failed."}
 	CertificateDays    = plain("weir_listener_certificate_expiry_days", "Days until the certificate of a listener ends.")
 )
 

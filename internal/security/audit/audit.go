@@ -1,5 +1,5 @@
 // Package audit writes down who did what to what from where, and whether that was allowed: one JSON object a line, to a
-// file that is rotated, to the process's log, or to whatever else a Sink is.
+// file that is rotated, to the process's log, or to whatever else a Sink is: node has one that writes to a topic.
 //
 // Whoever reports an event never waits: events go through a bounded queue and are bounded in rate; what does not fit is
 // counted and the count is written down. A nil *Log is switched off and costs a comparison. No password, token or key
@@ -35,14 +35,20 @@ type Config struct {
 	Now       func() time.Time // nil: time.Now
 }
 
-// Sink takes lines. It is used by one goroutine.
+// Sink takes lines. It is used by one goroutine, which may wait for it: events gather in the queue meanwhile.
 type Sink interface {
-	// Write takes a line without its end. It may keep it until Flush; the slice is the caller's.
-	Write(line []byte) error
-	// Flush hands on what was kept.
-	Flush() error
+	// Write takes a line without its end, and keeps it until Flush if it likes. The slice is the caller's.
+	Write(line []byte)
+	// Flush hands on what was kept. After an error all of that is lost. It ends with ctx.
+	Flush(ctx context.Context) error
 	Close() error
 }
+
+// flushBytes is up to how much a sink is made to keep.
+const flushBytes = 64 << 10
+
+// lastFlush bounds what is written after the end of Run's context.
+const lastFlush = 3 * time.Second
 
 // queued is how many events wait for the sink at most.
 const queued = 4096
@@ -195,8 +201,11 @@ func (l *Log) admit() bool {
 	}
 }
 
+// timeFormat is RFC 3339 with milliseconds.
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
+
 func (l *Log) enqueue(e entry) {
-	e.Time, e.Node = l.cfg.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00"), l.cfg.Node
+	e.Time, e.Node = l.cfg.Now().UTC().Format(timeFormat), l.cfg.Node
 	select {
 	case l.queue <- e:
 	default:
@@ -221,28 +230,16 @@ func (l *Log) Run(ctx context.Context, sink Sink) {
 	for {
 		select {
 		case <-ctx.Done():
-			for {
-				select {
-				case e := <-l.queue:
-					w.write(&e)
-					continue
-				default:
-				}
-				w.gap()
-				w.flush()
-				if err := sink.Close(); err != nil {
-					w.failed(err)
-				}
-				return
-			}
+			w.end(context.WithoutCancel(ctx))
+			return
 		case e := <-l.queue:
-			w.write(&e)
+			w.write(ctx, &e)
 			if len(l.queue) == 0 {
-				w.flush()
+				w.flush(ctx)
 			}
 		case <-tick.C:
 			w.gap()
-			w.flush()
+			w.flush(ctx)
 		}
 	}
 }
@@ -252,49 +249,74 @@ type writer struct {
 	log      *Log
 	sink     Sink
 	told     int64 // of the events that were dropped
-	dirty    bool
+	telling  int64 // how many more the gaps tell that the sink keeps
+	kept     int64 // events that the sink has and that are not flushed
+	bytes    int   // of their lines
 	lastFail time.Time
 }
 
-func (w *writer) write(e *entry) {
-	line, err := json.Marshal(e)
-	if err == nil {
-		err = w.sink.Write(line)
+func (w *writer) write(ctx context.Context, e *entry) {
+	if w.put(e) {
+		w.kept++
 	}
-	if err != nil {
+	if w.bytes >= flushBytes {
+		w.flush(ctx)
+	}
+}
+
+func (w *writer) put(e *entry) bool {
+	line, err := json.Marshal(e)
+	if err != nil { // nothing in an entry can do that
 		w.log.dropped.Add(1)
 		w.failed(err)
-		return
+		return false
 	}
-	w.log.written.Add(1)
-	w.dirty = true
+	w.sink.Write(line)
+	w.bytes += len(line)
+	return true
 }
 
 // gap writes down that events are missing.
 func (w *writer) gap() {
-	missing := w.log.dropped.Load() - w.told
+	missing := w.log.dropped.Load() - w.told - w.telling
 	if missing == 0 {
 		return
 	}
-	e := entry{Time: w.log.cfg.Now().UTC().Format("2006-01-02T15:04:05.000Z07:00"), Node: w.log.cfg.Node, Event: "gap", Outcome: "dropped", Dropped: missing}
-	line, err := json.Marshal(&e)
-	if err == nil {
-		err = w.sink.Write(line)
+	e := entry{Time: w.log.cfg.Now().UTC().Format(timeFormat), Node: w.log.cfg.Node, Event: "gap", Outcome: "dropped", Dropped: missing}
+	if w.put(&e) {
+		w.telling += missing
 	}
-	if err != nil {
-		w.failed(err)
-		return
-	}
-	w.told += missing
-	w.dirty = true
 }
 
-func (w *writer) flush() {
-	if !w.dirty {
+func (w *writer) flush(ctx context.Context) {
+	if w.bytes == 0 {
 		return
 	}
-	w.dirty = false
-	if err := w.sink.Flush(); err != nil {
+	if err := w.sink.Flush(ctx); err != nil {
+		w.log.dropped.Add(w.kept)
+		w.failed(err)
+	} else {
+		w.log.written.Add(w.kept)
+		w.told += w.telling
+	}
+	w.kept, w.bytes, w.telling = 0, 0, 0
+}
+
+// end writes what is left, as far as there is time for it.
+func (w *writer) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastFlush)
+	defer cancel()
+	for more := true; more; {
+		select {
+		case e := <-w.log.queue:
+			w.write(ctx, &e)
+		default:
+			more = false
+		}
+	}
+	w.gap()
+	w.flush(ctx)
+	if err := w.sink.Close(); err != nil {
 		w.failed(err)
 	}
 }

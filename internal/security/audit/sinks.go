@@ -15,13 +15,12 @@ import (
 type LogSink struct{ Logger *slog.Logger }
 
 // Write implements Sink.
-func (s LogSink) Write(line []byte) error {
+func (s LogSink) Write(line []byte) {
 	s.Logger.LogAttrs(context.Background(), slog.LevelInfo, string(line))
-	return nil
 }
 
 // Flush implements Sink.
-func (LogSink) Flush() error { return nil }
+func (LogSink) Flush(context.Context) error { return nil }
 
 // Close implements Sink.
 func (LogSink) Close() error { return nil }
@@ -37,9 +36,6 @@ type File struct {
 	at       int64
 	buf      []byte
 }
-
-// bufferBytes is up to how much is kept before it is written.
-const bufferBytes = 64 << 10
 
 // OpenFile opens or makes the file, in a directory that it makes if need be. Its end may be half a line, after a crash;
 // that line is ended.
@@ -74,16 +70,10 @@ func (f *File) open() error {
 }
 
 // Write implements Sink.
-func (f *File) Write(line []byte) error {
-	f.buf = append(append(f.buf, line...), '\n')
-	if len(f.buf) < bufferBytes {
-		return nil
-	}
-	return f.Flush()
-}
+func (f *File) Write(line []byte) { f.buf = append(append(f.buf, line...), '\n') }
 
 // Flush implements Sink.
-func (f *File) Flush() error {
+func (f *File) Flush(context.Context) error {
 	if len(f.buf) == 0 {
 		return nil
 	}
@@ -136,7 +126,7 @@ func (f *File) rotate() error {
 
 // Close implements Sink: what was written is on disk then.
 func (f *File) Close() error {
-	err := f.Flush()
+	err := f.Flush(context.Background())
 	if f.file == nil {
 		return err
 	}
