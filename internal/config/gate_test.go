@@ -17,7 +17,7 @@ func TestSecurityGate(t *testing.T) {
 		"quota.producer.default=1000", "quota.consumer.default=1000", "create.topic.policy.class.name=a.B", "alter.config.policy.class.name=a.B",
 		"listener.name.plaintext.ssl.engine.factory.class=a.B", "listener.name.plaintext.sasl.kerberos.service.name=kafka",
 		"sasl.enabled.mechanisms=GSSAPI,PLAIN", "listener.name.plaintext.sasl.enabled.mechanisms=X", "ssl.enabled.protocols=TLSv1.2,TLSv1.1", "ssl.protocol=SSLv3",
-		"listener.name.plaintext.plain.sasl.server.callback.handler.class=a.B", "ssl.keystore.type=JCEKS", "ssl.truststore.type=BKS",
+		"listener.name.plaintext.plain.sasl.server.callback.handler.class=a.B", "sasl.oauthbearer.jwt.retriever.class=org.apache.kafka.common.security.oauthbearer.JwtBearerJwtRetriever", "ssl.keystore.type=JCEKS", "ssl.truststore.type=BKS",
 	} {
 		_, _, err := tryLoad(t, line)
 		key, value, _ := strings.Cut(line, "=")

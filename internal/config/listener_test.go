@@ -44,6 +44,7 @@ func TestRefusedFiles(t *testing.T) {
 		{"not a voter", "controller.quorum.voters=2@h:9093", "controller.quorum.voters|2@h:9093|node.id 1"},
 		{"ids differ", "broker.id=7", "node.id|1|broker.id|7"},
 		{"no quorum", "controller.quorum.bootstrap.servers=", "controller.quorum.bootstrap.servers|controller.quorum.voters"},
+		{"early start", "early.start.listeners=CONTROLLER, internal", "early.start.listeners contains listener INTERNAL"},
 		{"mechanism", "sasl.enabled.mechanisms=PLAIN,GSSAPI", "sasl.enabled.mechanisms|GSSAPI|OAUTHBEARER"},
 		{"number", "num.partitions=many", "num.partitions|many|INT"},
 		{"range", "log.segment.bytes=10", "log.segment.bytes|10|at least 1048576"},

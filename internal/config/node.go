@@ -148,10 +148,25 @@ func (s *Set) deriveListeners(n *Node) error {
 	if n.Legacy {
 		n.addControllerListener()
 	}
+	if err := s.checkEarlyStart(n); err != nil {
+		return err
+	}
 	if err := s.deriveAdvertised(n, protocols); err != nil {
 		return err
 	}
 	return s.deriveInterBroker(n, protocols)
+}
+
+// checkEarlyStart holds Kafka's rule that only listeners that there are may be opened early.
+func (s *Set) checkEarlyStart(n *Node) error {
+	const key = "early.start.listeners"
+	for _, name := range s.List(key) {
+		name = strings.ToUpper(name)
+		if _, ok := n.ListenerNamed(name); !ok && !slices.Contains(n.ControllerListenerNames, name) {
+			return &Error{Key: key, Full: key + " contains listener " + name + ", but this is not contained in listeners or controller.listener.names"}
+		}
+	}
+	return nil
 }
 
 func boolOrder(b bool) int {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -65,14 +67,54 @@ func (d *Dialer) client(cfg *config.Set) (*sasl.Client, error) {
 		key = "sasl.mechanism.controller.protocol"
 	}
 	mechanism := cfg.String(key)
-	jaas, err := jaasOf(cfg.ForListener(d.listener.Name).ForMechanism(mechanism), mechanism)
+	scope := cfg.ForListener(d.listener.Name).ForMechanism(mechanism)
+	jaas, err := jaasOf(scope, mechanism)
 	if err == nil {
 		var c *sasl.Client
-		if c, err = sasl.NewClient(mechanism, jaas); err == nil {
+		switch {
+		case mechanism == sasl.OAuthBearer:
+			c, err = bearerClient(scope, jaas)
+		case scope.IsOwn("sasl.login.callback.handler.class"):
+			err = errors.New("sasl.login.callback.handler.class: Weir runs no Java classes")
+		default:
+			c, err = sasl.NewClient(mechanism, jaas)
+		}
+		if err == nil {
 			return c, nil
 		}
 	}
 	return nil, fmt.Errorf("%s=%s: %w", key, mechanism, err)
+}
+
+// bearerClient signs in with tokens from where the settings say. Options of the JAAS line are what the settings leave open, as in Kafka.
+func bearerClient(v config.Scope, jaas *sasl.JAAS) (*sasl.Client, error) {
+	if jaas == nil {
+		return nil, fmt.Errorf("sasl.jaas.config is not given; it has to be \"%s required;\"", sasl.OAuthLoginModule)
+	}
+	url, class := v.String("sasl.oauthbearer.token.endpoint.url"), v.String("sasl.oauthbearer.jwt.retriever.class")
+	if file := strings.HasPrefix(url, "file:"); file && strings.HasSuffix(class, ".ClientCredentialsJwtRetriever") || !file && strings.HasSuffix(class, ".FileJwtRetriever") {
+		return nil, fmt.Errorf("sasl.oauthbearer.token.endpoint.url is not for sasl.oauthbearer.jwt.retriever.class=%s: a file is for FileJwtRetriever, https for ClientCredentialsJwtRetriever", class)
+	}
+	hc, err := httpClient(v, jaas)
+	if err != nil {
+		return nil, err
+	}
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a secret goes nowhere else
+	or := func(setting, option string) string {
+		if s := v.String(setting); s != "" {
+			return s
+		}
+		return jaas.Options[option]
+	}
+	tokens, err := sasl.NewTokenSource(sasl.TokenSourceConfig{
+		URL: url, ClientID: or("sasl.oauthbearer.client.credentials.client.id", "clientId"),
+		ClientSecret: or("sasl.oauthbearer.client.credentials.client.secret", "clientSecret"), Scope: or("sasl.oauthbearer.scope", "scope"),
+		Client: hc, Now: time.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sasl.NewBearer(tokens), nil
 }
 
 // apply takes on settings, or only tells whether it would.
@@ -146,7 +188,7 @@ func (d *Dialer) Login(ctx context.Context, request Request) (until time.Time, e
 	if err != nil {
 		return time.Time{}, err
 	}
-	message, err := talk.First()
+	message, err := talk.First(ctx)
 	for err == nil {
 		req := kmsg.NewPtrSASLAuthenticateRequest()
 		req.Version, req.SASLAuthBytes = 2, message
