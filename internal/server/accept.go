@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -119,7 +121,7 @@ func (c *conn) wrap(ctx context.Context, end time.Time) error {
 		}
 		err = &handshakeError{err}
 	}
-	if o := c.srv.observer; o != nil && (c.lis.SASL == nil || err != nil) {
+	if o := c.srv.observer; o != nil && (c.lis.SASL == nil || err != nil) && !left(err) {
 		o.Authenticated(&Login{Listener: c.lis.Name, Remote: c.info.Remote, Principal: principal, OK: err == nil, Err: err})
 	}
 	if err != nil {
@@ -133,6 +135,12 @@ func (c *conn) wrap(ctx context.Context, end time.Time) error {
 	c.nc, c.wrapped = wrapped, true
 	c.mu.Unlock()
 	return nil
+}
+
+// left reports whether a peer went away in its handshake, which is no failed login: it may only have asked whether the port is
+// open, or have been stopped. Who distrusts the certificate or has none that counts says or is told so. Kafka counts the same.
+func left(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // handshakeError is the end of a connection in its Wrap. A peer that only looked whether somebody is there, and said

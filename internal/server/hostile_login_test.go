@@ -98,3 +98,47 @@ func TestThousandsOfFailedLogins(t *testing.T) {
 		t.Errorf("%d lines in the log", n)
 	}
 }
+
+// failures is how many logins have failed.
+func (r *recorder) failures() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, outcome := range r.auth {
+		if strings.Contains(outcome, " false ") { // mechanism, whether it was in, whether again
+			n++
+		}
+	}
+	return n
+}
+
+func (r *recorder) gone() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
+// TestWhoLeavesHasNotFailed: a peer that goes away in the handshake, before it has said anything or after, is no failed login; one that
+// cannot be understood is.
+func TestWhoLeavesHasNotFailed(t *testing.T) {
+	g := &guard{}
+	s, _ := serveGuarded(t, g, Limits{})
+	hello := []byte{0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3} // the beginning of a ClientHello
+	for _, said := range [][]byte{nil, hello[:3], hello} {
+		c := dial(t, s, "TLS")
+		if _, err := c.nc.Write(said); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.nc.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "they are gone", func() bool { return s.table.len() == 0 && g.rec.gone() == 3 })
+	if n := g.rec.failures(); n != 0 {
+		t.Errorf("%d peers that left have failed", n)
+	}
+	c := dial(t, s, "TLS")
+	if _, err := c.nc.Write([]byte("GET / HTTP/1.1\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has failed", func() bool { return g.rec.failures() == 1 })
+}
