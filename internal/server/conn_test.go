@@ -167,6 +167,8 @@ func FuzzConnection(f *testing.F) {
 		f.Add(one)
 		f.Add(append(bytes.Clone(one), one...))
 	}
+	f.Add([]byte{0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3}) // TLS on a listener without it
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	s, err := New(Config{
 		Listeners: []Listener{{Name: "L", Routes: (&broker{}).routes()}},
 		Logger:    slog.New(slog.DiscardHandler),
