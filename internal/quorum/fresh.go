@@ -91,9 +91,9 @@ func (q *Quorum) mayAnswer(m *pb.Message) bool {
 	case pb.MsgVote, pb.MsgPreVote:
 		return m.GetIndex() <= firstIndex
 	case pb.MsgApp:
-		q.freshTarget.Store(max(m.GetCommit(), m.GetIndex()+uint64(len(m.GetEntries()))))
+		q.aim(m.GetTerm(), max(m.GetCommit(), m.GetIndex()+uint64(len(m.GetEntries()))))
 	case pb.MsgSnap:
-		q.freshTarget.Store(m.GetSnapshot().GetMetadata().GetIndex())
+		q.aim(m.GetTerm(), m.GetSnapshot().GetMetadata().GetIndex())
 	case pb.MsgHeartbeat:
 		last, err := q.raft.mem.LastIndex()
 		if err == nil && m.GetCommit() <= last {
@@ -104,6 +104,17 @@ func (q *Quorum) mayAnswer(m *pb.Message) bool {
 		return false
 	}
 	return true
+}
+
+// aim notes how far a fresh voter has to come at least. It belongs to the loop.
+func (q *Quorum) aim(term, index uint64) {
+	switch had := q.freshTerm.Load(); {
+	case term > had:
+		q.freshTarget.Store(index)
+		q.freshTerm.Store(term)
+	case term == had:
+		q.freshTarget.Store(max(q.freshTarget.Load(), index))
+	}
 }
 
 // overestimated ends this node's leadership if it counts on more of a voter's log than there is: that voter lost its
@@ -125,8 +136,9 @@ func (q *Quorum) overestimated(voter, last uint64) {
 	q.handOver(voter)
 }
 
-// ripen lets a fresh voter vote once its log is durable up to what a leader had when it wrote to it. It belongs to the
-// append worker.
+// ripen lets a fresh voter vote once its log is durable up to what a leader had when it wrote to it, and up to something of
+// that leader's own term. What is committed by the voter's lost log and one other may be known as committed to nobody: the
+// leader has it, somewhere in front of what its term began with. It belongs to the append worker.
 func (q *Quorum) ripen() error {
 	target := q.freshTarget.Load()
 	if !q.fresh.Load() {
@@ -139,6 +151,9 @@ func (q *Quorum) ripen() error {
 	leads := q.electedTerm.Load() != 0 && last > firstIndex // at the beginning of a quorum: its log is the log
 	if !leads && (target <= firstIndex || last < target) {
 		return nil
+	}
+	if term, err := q.raft.mem.Term(last); err != nil || !leads && term < q.freshTerm.Load() {
+		return err
 	}
 	if err := q.removeMarker(freshMarker); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -238,7 +239,8 @@ func (q *Quorum) handleReady() {
 
 // sendAll hands messages on to the way to the other voters.
 func (q *Quorum) sendAll(out map[uint64][]*pb.Message) {
-	for to, ms := range out {
+	for _, to := range slices.Sorted(maps.Keys(out)) { // in an order that can be played again
+		ms := out[to]
 		if q.muted && q.electedTerm.Load() != 0 {
 			ms = without(ms, quiet)
 		}

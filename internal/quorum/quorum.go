@@ -80,6 +80,7 @@ type Quorum struct {
 	writing     atomic.Int64 // since when the append worker is busy, as uptime counts; 0: it is not
 	fresh       atomic.Bool  // the marker of a log that may have been lost is there: see fresh.go
 	freshTarget atomic.Uint64
+	freshTerm   atomic.Uint64 // of the leader that freshTarget is from
 	joining     atomic.Pointer[joiner]
 	lonely      atomic.Bool   // this voter has had no leader for long
 	confAfter   atomic.Uint64 // the entry that Raft must have applied before its members change

@@ -3,6 +3,8 @@ package quorum
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -174,8 +176,8 @@ func (q *Quorum) release(ms []*pb.Message) {
 			}
 		}
 	}
-	for to, ms := range out {
-		q.send(to, ms)
+	for _, to := range slices.Sorted(maps.Keys(out)) { // in an order that can be played again
+		q.send(to, out[to])
 	}
 	if len(back) > 0 {
 		q.step(back)
