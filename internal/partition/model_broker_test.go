@@ -209,6 +209,9 @@ func (b *modelBroker) produce() {
 
 // fetch sends what a follower sends.
 func (b *modelBroker) fetch() {
+	if b.w.fsync && b.w.bug != "promise what was appended as the leader" {
+		b.log.flushed = len(b.log.entries) // what it appended while it led may not be on its disk yet
+	}
 	b.w.requests++
 	b.fetching = b.w.requests
 	b.w.send(message{to: b.role.Leader, from: b.id, run: (*modelBroker).answerFetch, fetch: modelFetch{from: b.id, nr: b.fetching, brokerEpoch: b.epoch,

@@ -378,7 +378,7 @@ func TestModelFindsPlantedBugs(t *testing.T) {
 		"ack before the ISR has it": 0, "high watermark off by one": 0, "count the committed ISR only": 0, "count a fenced replica": 2700,
 		"skip the truncation": 0, "truncate to the high watermark": 0, "append an answer of an old epoch": 0,
 		"serve a follower of another epoch": 1750, "expand below the high watermark": 0, "count what was sent as received": 0,
-		"promise what is not on the disk": 0, "pass the high watermark below min.insync.replicas": 0, "keep a replica that died unclean": 0,
+		"promise what is not on the disk": 0, "promise what was appended as the leader": 322600, "pass the high watermark below min.insync.replicas": 0, "keep a replica that died unclean": 0,
 		"take a proposal of an old partition epoch": 0, "elect any replica": 0,
 		"end a reassignment below min.insync.replicas":                                     31100,
 		"end a reassignment below min.insync.replicas and keep a removed replica eligible": 0,

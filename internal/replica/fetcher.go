@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -104,6 +105,7 @@ func (f *fetcher) loop(ctx context.Context, c Cluster) {
 		if len(f.members) == 0 && f.m.fetchers.done(f) {
 			return
 		}
+		f.settle(ctx)
 		if req, wait := f.request(); req == nil {
 			f.sleep(ctx, wait)
 		} else if err := f.exchange(ctx, req); err != nil && ctx.Err() == nil {
@@ -155,6 +157,19 @@ func (f *fetcher) reset() {
 	}
 }
 
+// settle waits for the disk for what the next request is going to promise. Most of the time that has been done when it came;
+// what is left is what this broker had not synced when it stopped leading, or found when it started.
+func (f *fetcher) settle(ctx context.Context) {
+	for _, p := range f.due {
+		if l := p.r.log.Load(); l != nil && unsettled(l) && ctx.Err() == nil {
+			_ = l.Sync(ctx, l.LogEndOffset()) // if it fails nothing is promised: see request
+		}
+	}
+}
+
+// unsettled reports whether a log that is synced before anything is promised has more than its disk.
+func unsettled(l *log.Log) bool { return l.SyncsBeforeAck() && l.FlushedOffset() < l.LogEndOffset() }
+
 // request makes the next request, or tells how long there is nothing to ask for.
 func (f *fetcher) request() (*kmsg.FetchRequest, time.Duration) {
 	now, set := time.Now(), f.m.settings()
@@ -180,6 +195,13 @@ func (f *fetcher) request() (*kmsg.FetchRequest, time.Duration) {
 			}
 		case l == nil:
 			p.due = false // its directory has failed; news of it will come
+		case unsettled(l):
+			p.after = now.Add(f.backoff(1))
+			later = append(later, p)
+			wait = min(wait, p.after.Sub(now))
+			if p.inSession {
+				f.forget, p.inSession = append(f.forget, partitionKey{p.r.TopicID, p.r.Index}), false
+			}
 		default:
 			p.due = false
 			p.told = position{offset: l.LogEndOffset(), start: l.LogStartOffset(), lastEpoch: l.LatestEpoch()}

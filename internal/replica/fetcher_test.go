@@ -1,0 +1,55 @@
+package replica
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/vfs"
+)
+
+// TestFormerLeaderSyncsBeforeItFollows: under weir.durability=fsync the offset that a follower asks for promises that all below
+// it is on its disk. A broker that led, and has not synced what it appended, asks for nothing until it has.
+func TestFormerLeaderSyncsBeforeItFollows(t *testing.T) {
+	gate := make(chan struct{})
+	k := newKit(t, func(mc *log.ManagerConfig) {
+		mc.Durability = log.DurabilityFsync
+		mc.FS = vfs.Inject(mc.FS, func(op vfs.Op) error {
+			if op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".log") {
+				<-gate // a slow disk
+			}
+			return nil
+		})
+	})
+	r := k.lead(t, 1)
+	if _, err := k.Append(r, batch(t, "x"), 1); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := k.Apply(Change{Topic: "t", TopicID: k.topic, MinInSync: 1, Role: partition.Role{
+		Self: 1, Leader: 2, LeaderEpoch: 2, PartitionEpoch: 2, Replicas: []int32{1, 2}, ISR: []int32{2},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := k.fetchers.of[r]
+	f.cluster, f.members = Cluster{Epoch: func() int64 { return 7 }}, map[partitionKey]*following{}
+	f.takeNews()
+	if req, _ := f.request(); req != nil {
+		close(gate)
+		t.Fatalf("it promises offset %d, and its disk has %d", req.Topics[0].Partitions[0].FetchOffset, r.Log().FlushedOffset())
+	}
+	close(gate)
+	f.settle(t.Context())
+	for _, p := range f.due {
+		p.after = time.Time{}
+	}
+	req, _ := f.request()
+	if req == nil {
+		t.Fatal("it asks for nothing, though all is on its disk")
+	}
+	if at := req.Topics[0].Partitions[0].FetchOffset; at != 1 || r.Log().FlushedOffset() != 1 {
+		t.Errorf("it asks from offset %d on, and its disk has %d", at, r.Log().FlushedOffset())
+	}
+}
