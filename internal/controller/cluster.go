@@ -18,6 +18,9 @@ type liveBroker struct {
 	// drainedAt is the offset at which the broker has nothing to lead any more, while it shuts down.
 	drainedAt      int64
 	metadataOffset int64
+	// offline are the failed directories that the process of offlineEpoch has told of.
+	offline      []image.UUID
+	offlineEpoch int64
 }
 
 // brokerState is what a broker may do. It goes fenced → unfenced → (controlled shutdown →) shutdown now; a broker that
@@ -189,7 +192,7 @@ func (c *Controller) heartbeat(_ RequestContext, req *kmsg.BrokerHeartbeatReques
 	live.metadataOffset = req.CurrentMetadataOffset
 	next := c.nextState(b, live, req)
 	records := c.stateRecords(b, live, next)
-	records = append(records, c.directoryRecords(b, req)...)
+	records = append(records, c.directoryRecords(b, live, req)...)
 	resp.IsCaughtUp = req.CurrentMetadataOffset >= b.Epoch
 	resp.IsFenced = next == stateFenced || next == stateShutdownNow
 	resp.ShouldShutdown = next == stateShutdownNow
@@ -317,8 +320,8 @@ func (c *Controller) shutdownRecords(old *image.Broker, previousEpoch int64) []m
 }
 
 // directoryRecords follow what a heartbeat says of the broker's directories: failed ones leave the registration, and
-// what lies in them loses its place in the ISR.
-func (c *Controller) directoryRecords(b *image.Broker, req *kmsg.BrokerHeartbeatRequest) []mr.Versioned {
+// what lies in them loses its place in the ISR; so does what lies in those that had failed before the broker registered.
+func (c *Controller) directoryRecords(b *image.Broker, live *liveBroker, req *kmsg.BrokerHeartbeatRequest) []mr.Versioned {
 	var records []mr.Versioned
 	v := c.state.MetadataVersion()
 	if len(req.OfflineLogDirs) > 0 && v.DirectoryAssignment() {
@@ -330,6 +333,9 @@ func (c *Controller) directoryRecords(b *image.Broker, req *kmsg.BrokerHeartbeat
 		}
 		if len(online) < len(b.Directories) {
 			records = append(records, mr.At(&mr.BrokerRegistrationChangeRecord{BrokerID: b.ID, BrokerEpoch: b.Epoch, LogDirs: online}, 2))
+		}
+		if live.offlineEpoch != b.Epoch || !slices.Equal(live.offline, req.OfflineLogDirs) { // it says so in each heartbeat
+			live.offline, live.offlineEpoch = slices.Clone(req.OfflineLogDirs), b.Epoch
 			records = append(records, c.leaderAndISRUpdates(updates{remove: image.NoLeader, add: image.NoLeader, unclean: image.NoLeader, offlineOf: b.ID, offline: req.OfflineLogDirs})...)
 		}
 	}

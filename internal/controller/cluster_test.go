@@ -368,6 +368,46 @@ func TestFailedDirectory(t *testing.T) {
 	}
 }
 
+// TestDirectoryThatFailedBeforeTheStart: a broker starts while one of its directories does not work. It does not lead what lies
+// there, and does once the directory is back.
+func TestDirectoryThatFailedBeforeTheStart(t *testing.T) {
+	for _, clean := range []bool{true, false} {
+		k := newCluster(t)
+		k.broker(1, -1)
+		k.create("t", 2, 1)
+		again := func(clean bool, dirs ...[16]byte) {
+			previous := int64(-1)
+			if clean {
+				previous = k.epochs[1]
+			}
+			k.registerWith(1, previous, dirs...)
+		}
+		again(clean, [16]byte{1, 0xd2})
+		req := kmsg.NewPtrBrokerHeartbeatRequest()
+		req.Version, req.BrokerID, req.BrokerEpoch = 2, 1, k.epochs[1]
+		req.OfflineLogDirs = [][16]byte{{1, 0xd1}}
+		for range 3 {
+			req.CurrentMetadataOffset = k.c.Image().Offset()
+			ask[*kmsg.BrokerHeartbeatResponse](k, req)
+		}
+		if k.c.Image().Broker(1).Fenced {
+			t.Fatal("the broker is fenced")
+		}
+		for i := range int32(2) {
+			if p := k.partition(i); p.HasLeader() {
+				t.Errorf("clean %v: partition %d lies in a directory that has failed, and has a leader: %+v", clean, i, p)
+			}
+		}
+		again(false, [16]byte{1, 0xd1}, [16]byte{1, 0xd2})
+		k.beat(1, false, false)
+		for i := range int32(2) {
+			if p := k.partition(i); !p.HasLeader() {
+				t.Errorf("clean %v: the directory is back, and partition %d has no leader: %+v", clean, i, p)
+			}
+		}
+	}
+}
+
 func TestProducerIDBlocks(t *testing.T) {
 	k := newCluster(t)
 	k.broker(1, -1)

@@ -130,10 +130,16 @@ func (k *cluster) broker(id int32, previous int64) {
 
 func (k *cluster) register(id int32, previous int64) *kmsg.BrokerRegistrationResponse {
 	k.t.Helper()
+	return k.registerWith(id, previous, [16]byte{byte(id), 0xd1})
+}
+
+// registerWith registers a broker whose directories that are online are these.
+func (k *cluster) registerWith(id int32, previous int64, dirs ...[16]byte) *kmsg.BrokerRegistrationResponse {
+	k.t.Helper()
 	req := kmsg.NewPtrBrokerRegistrationRequest()
 	req.Version = 4
 	req.BrokerID, req.ClusterID, req.IncarnationID, req.PreviousBrokerEpoch = id, "cluster", newID(), previous
-	req.LogDirs = [][16]byte{{byte(id), 0xd1}}
+	req.LogDirs = dirs
 	l := kmsg.NewBrokerRegistrationRequestListener()
 	l.Name, l.Host, l.Port = "PLAINTEXT", "127.0.0.1", 9092
 	req.Listeners = append(req.Listeners, l)

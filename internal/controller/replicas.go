@@ -57,7 +57,9 @@ func (c *Controller) leaderAndISRUpdates(u updates) []mr.Versioned {
 				ch.unclean = []int32{u.unclean}
 			}
 			mayLead := ch.mayLead
-			ch.mayLead = func(id int32) bool { return !slices.Contains(gone, id) && (id == u.add || mayLead(id)) }
+			ch.mayLead = func(id int32) bool {
+				return !slices.Contains(gone, id) && (id == u.add && c.state.Broker(id).Online(p.Directory(id)) || mayLead(id))
+			}
 			if r := ch.build(); r != nil {
 				records = append(records, mr.At(r, version))
 			}
@@ -71,7 +73,7 @@ func (c *Controller) changeOf(t *image.Topic, index int32, p *image.Partition) *
 	ch := newChange(t.ID, index, p)
 	ch.version, ch.elr = c.state.MetadataVersion(), c.state.ELREnabled()
 	ch.minISR = c.minISR(t.Name, len(p.Replicas))
-	ch.mayLead = c.isActive
+	ch.mayLead = func(id int32) bool { return c.isActive(id) && c.state.Broker(id).Online(p.Directory(id)) }
 	ch.directory = c.defaultDirectory
 	return ch
 }

@@ -52,6 +52,18 @@ func (b *Broker) HasDirectory(id UUID) bool {
 	return false
 }
 
+// Online reports whether a replica in that directory can be served: where it is not known, or the broker says nothing of
+// its directories, it is taken to be (KIP-858).
+func (b *Broker) Online(dir UUID) bool {
+	switch dir {
+	case DirectoryMigrating, DirectoryUnassigned:
+		return true
+	case DirectoryLost:
+		return false
+	}
+	return len(b.Directories) == 0 || b.HasDirectory(dir)
+}
+
 // Controller is a registered controller. Immutable.
 type Controller struct {
 	ID               int32
