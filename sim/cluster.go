@@ -61,6 +61,7 @@ type machine struct {
 
 	mu      sync.Mutex
 	wanted  bool // somebody wants its process to run
+	leaving bool // the process is being stopped cleanly; another begins after it only
 	process *process
 	unclean bool // ended unclean, and is not known to be in sync everywhere since
 	lossy   bool // what is more, it lost data
@@ -181,7 +182,9 @@ func (m *machine) run() {
 		return
 	}
 	m.wanted = true
-	m.launch()
+	if !m.leaving {
+		m.launch()
+	}
 }
 
 // launch starts a process; m.mu is held.
@@ -266,7 +269,7 @@ func (m *machine) kill(power bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p := m.process
-	m.wanted = false
+	m.wanted, m.leaving = false, false
 	if p == nil || p.over {
 		if power {
 			m.host.end(true)
@@ -294,10 +297,11 @@ func (m *machine) shutDown() error {
 	m.mu.Lock()
 	p := m.process
 	m.wanted = false
-	if p == nil || p.over || p.n == nil {
+	if p == nil || p.over || p.n == nil || m.leaving {
 		m.mu.Unlock()
 		return errors.New("not running")
 	}
+	m.leaving = true
 	m.mu.Unlock()
 	err := p.stop()
 	m.mu.Lock()
@@ -305,10 +309,13 @@ func (m *machine) shutDown() error {
 	if p.over {
 		return errors.New("killed meanwhile")
 	}
-	p.over = true
+	p.over, m.leaving = true, false
 	p.cancel()
 	m.host.end(false)
 	m.disk.end()
+	if m.wanted {
+		m.launch()
+	}
 	return err
 }
 
@@ -316,7 +323,7 @@ func (m *machine) shutDown() error {
 func (m *machine) serving() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.process != nil && !m.process.over && m.process.n != nil
+	return m.process != nil && !m.process.over && m.process.n != nil && !m.leaving
 }
 
 // end stops everything; the bubble may end after it.

@@ -201,8 +201,11 @@ func (c *cluster) heal() {
 			m.disk.bad, m.disk.slow, m.disk.full = "", 0, false
 			m.disk.thaw()
 		})
-		if bad && m.serving() {
-			_ = m.shutDown() // its directory stays offline until it is started again
+		switch { // its directory stays offline until it is started again
+		case bad && m.serving():
+			_ = m.shutDown()
+		case bad:
+			m.kill(false) // while it starts
 		}
 		m.run()
 	}
