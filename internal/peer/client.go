@@ -188,6 +188,20 @@ func (c *Client) Lost() <-chan struct{} {
 	return c.conn.done
 }
 
+// Renew ends the present connection, if there is one, so that the next request makes another. It is for those who have
+// waited in vain: what was lost on the way TCP sends again at ever longer intervals, up to two minutes, also when the way
+// is open again.
+func (c *Client) Renew() {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if c.conn != nil {
+		c.conn.shut(errRenewed)
+		c.conn = nil
+	}
+}
+
+var errRenewed = errors.New("nothing came over it in time")
+
 // Close ends the connection; requests on it fail, and so do all later ones.
 func (c *Client) Close() {
 	c.stop()

@@ -180,6 +180,7 @@ func (c *conn) do(ctx context.Context, req kmsg.Request) (*Answer, error) {
 	if c.cfg.Direct {
 		return c.doDirect(ctx, req)
 	}
+	begin := time.Now()
 	timer := time.NewTimer(c.cfg.RequestTimeout)
 	defer timer.Stop()
 	select {
@@ -199,10 +200,11 @@ func (c *conn) do(ctx context.Context, req kmsg.Request) (*Answer, error) {
 	case <-q.done:
 	case <-ctx.Done():
 		if c.abandon(q) {
+			c.expire(q, time.Until(begin.Add(c.cfg.RequestTimeout)))
 			return nil, fmt.Errorf("%w: %w", ErrLost, ctx.Err())
 		}
 	case <-timer.C:
-		c.shut(fmt.Errorf("%w after %v (%s)", ErrTimeout, c.cfg.RequestTimeout, wire.APIName(req.Key())))
+		c.shut(c.timedOut(q))
 	}
 	<-q.done
 	return q.answer, q.err
@@ -297,6 +299,22 @@ func (c *conn) abandon(q *call) bool {
 	}
 }
 
+// expire ends the connection if a call that nobody waits for any more has no answer in time either: what comes behind it
+// would wait as well.
+func (c *conn) expire(q *call, left time.Duration) {
+	time.AfterFunc(left, func() {
+		select {
+		case <-q.done:
+		default:
+			c.shut(c.timedOut(q))
+		}
+	})
+}
+
+func (c *conn) timedOut(q *call) error {
+	return fmt.Errorf("%w after %v (%s)", ErrTimeout, c.cfg.RequestTimeout, wire.APIName(q.key))
+}
+
 // ended is the error of a request that was not sent since the connection has ended.
 func (c *conn) ended() error {
 	c.mu.Lock()
@@ -312,13 +330,13 @@ func (c *conn) shut(reason error) {
 		return
 	}
 	c.err = fmt.Errorf("%w: %s: %w", ErrLost, c.cfg.Address, reason)
+	close(c.done) // first: who is told by q.done and asks again must not find this connection
 	calls := c.queue
 	c.queue = nil
 	for _, q := range calls {
 		q.err = c.err
 		close(q.done)
 	}
-	close(c.done)
 	if c.unwatch != nil {
 		c.unwatch()
 	}

@@ -286,14 +286,14 @@ func TestNoAnswerInTime(t *testing.T) {
 			echo(s)
 		}}
 		c := newClient(t, o, func(cfg *Config) { cfg.RequestTimeout = 5 * time.Second })
-		// A caller that gives up leaves the connection as it is.
+		// A caller that gives up leaves the connection as it is, until the time of its request has passed.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if _, err := c.Do(ctx, metadata("a")); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrLost) {
 			t.Errorf("given up: %v", err)
 		}
 		start := time.Now()
-		if _, err := c.Do(t.Context(), metadata("a")); !errors.Is(err, ErrTimeout) || time.Since(start) != 5*time.Second {
+		if _, err := c.Do(t.Context(), metadata("a")); !errors.Is(err, ErrTimeout) || time.Since(start) != 4*time.Second {
 			t.Errorf("%v after %v", err, time.Since(start))
 		}
 		ask(t, c, "b")
@@ -329,6 +329,45 @@ func TestAbandonedAnswerIsDropped(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// TestSilentConnectionIsLeft: a connection over which nothing comes any more is left when the time of a request has passed,
+// also if everybody gave their requests up before, and at once if somebody says so.
+func TestSilentConnectionIsLeft(t *testing.T) {
+	for _, renew := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			o := &other{serve: func(n int32, s *session) {
+				if n > 1 {
+					echo(s)
+					return
+				}
+				for {
+					if _, err := s.next(); err != nil {
+						return
+					}
+				}
+			}}
+			c := newClient(t, o, func(cfg *Config) { cfg.RequestTimeout = 5 * time.Second })
+			begin, answered := time.Now(), false
+			for i := 0; !answered && i < 10; i++ {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				_, err := c.Do(ctx, metadata("x"))
+				answered = err == nil
+				if !answered && renew {
+					c.Renew()
+				}
+				cancel()
+			}
+			want := 5 * time.Second
+			if renew {
+				want = time.Second
+			}
+			if took := time.Since(begin); !answered || took < want || took > want+500*time.Millisecond {
+				t.Errorf("renew %v: answered %v after %v, want %v", renew, answered, took, want)
+			}
+			c.Close()
+		})
+	}
 }
 
 func TestBadAnswersCloseTheConnection(t *testing.T) {

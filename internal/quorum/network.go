@@ -55,6 +55,8 @@ type outlet struct {
 	mu      sync.Mutex
 	waiting []*pb.Message
 	wake    chan struct{}
+	// vain counts the requests in a row that had no answer in time. It belongs to who sends.
+	vain int
 	// examined is set while somebody looks whether the voter has ended.
 	examined atomic.Bool
 }
@@ -103,7 +105,7 @@ func (n *network) run(ctx context.Context, to uint64, o *outlet) {
 			if len(ms) == 0 {
 				break
 			}
-			err := n.deliver(ctx, to, ms)
+			err := n.deliver(ctx, to, o, ms)
 			if err == nil {
 				lost = n.lost(to)
 			} else if ctx.Err() == nil {
@@ -143,7 +145,10 @@ func (o *outlet) take() []*pb.Message {
 	return ms
 }
 
-func (n *network) deliver(ctx context.Context, to uint64, ms []*pb.Message) error {
+// silentAfter is how many requests in a row go without an answer in time before the connection is left for a new one.
+const silentAfter = 2
+
+func (n *network) deliver(ctx context.Context, to uint64, o *outlet, ms []*pb.Message) error {
 	v, ok := n.q.member(to)
 	if !ok || len(v.Endpoints) == 0 {
 		return errNoLeader
@@ -158,10 +163,16 @@ func (n *network) deliver(ctx context.Context, to uint64, ms []*pb.Message) erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.q.cfg.ElectionTimeout)
 	defer cancel()
-	resp, err := n.client("raft", addressesOf(v)[0]).Do(ctx, req)
+	client := n.client("raft", addressesOf(v)[0])
+	resp, err := client.Do(ctx, req)
+	o.vain++
 	if err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && o.vain >= silentAfter {
+			client.Renew()
+		}
 		return err
 	}
+	o.vain = 0
 	if code := wire.Code(resp.(*wire.RaftMessagesResponse).ErrorCode); code != wire.None {
 		return code
 	}
@@ -266,5 +277,10 @@ func (n *network) followOnce(ctx context.Context, f *follower) error {
 func (n *network) ask(ctx context.Context, address string, req kmsg.Request) (kmsg.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchMaxWait+2*n.q.cfg.ElectionTimeout)
 	defer cancel()
-	return n.client("follow", address).Do(ctx, req)
+	client := n.client("follow", address)
+	resp, err := client.Do(ctx, req)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		client.Renew()
+	}
+	return resp, err
 }

@@ -1,0 +1,109 @@
+package quorum
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/peer"
+	"github.com/weir-stream/weir/internal/wire"
+)
+
+// TestSilentVoterIsDialledAnew: messages to a voter whose connection has gone dead, as after a partition, go over another
+// one soon: TCP would wait for up to two minutes after the way is open again.
+func TestSilentVoterIsDialledAnew(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := lifecycle.New("test", slog.Default())
+	defer g.Stop()
+	defer l.Close()
+	var dials atomic.Int32
+	taken := make(chan struct{})
+	g.Go("voter", func(context.Context) {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dead := dials.Add(1) == 1
+			g.Go("voter's connection", func(context.Context) { answerRaft(nc, dead, taken) })
+		}
+	})
+	q := &Quorum{cfg: Config{ClusterID: "c", ElectionTimeout: 100 * time.Millisecond, Log: slog.Default()}, log: slog.Default()}
+	q.cfg.Connect = func(address string) *peer.Client {
+		return peer.New(peer.Config{Address: address, RequestTimeout: time.Hour, Group: g})
+	}
+	addr := l.Addr().(*net.TCPAddr)
+	q.voters.Store(&voterSet{byRaft: map[uint64]Voter{7: {ID: 2, Endpoints: []Endpoint{{Host: "127.0.0.1", Port: uint16(addr.Port)}}}}})
+	n := &network{q: q, group: g, outlets: map[uint64]*outlet{}, clients: map[string]*peer.Client{}}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(20 * time.Second)
+	for {
+		n.send(7, []*pb.Message{{Type: pb.MsgHeartbeat.Enum(), To: new(uint64(7))}})
+		select {
+		case <-taken:
+			if got := dials.Load(); got != 2 {
+				t.Errorf("%d connections, want 2", got)
+			}
+			return
+		case <-end:
+			t.Fatalf("nothing was taken over %d connections", dials.Load())
+		case <-tick.C:
+		}
+	}
+}
+
+// answerRaft is a voter's end of a connection: one that is dead reads and says nothing after the greeting.
+func answerRaft(nc net.Conn, dead bool, taken chan struct{}) {
+	defer nc.Close()
+	in := bufio.NewReader(nc)
+	for {
+		var size [4]byte
+		if _, err := io.ReadFull(in, size[:]); err != nil {
+			return
+		}
+		p := make([]byte, binary.BigEndian.Uint32(size[:]))
+		if _, err := io.ReadFull(in, p); err != nil {
+			return
+		}
+		h, err := wire.ParseHeader(p)
+		if err != nil {
+			return
+		}
+		var body interface{ AppendTo([]byte) []byte }
+		switch {
+		case h.Key == wire.KeyApiVersions:
+			resp := kmsg.NewPtrApiVersionsResponse()
+			resp.SetVersion(h.Version)
+			body = resp
+		case dead:
+			continue
+		default:
+			body = &wire.RaftMessagesResponse{}
+		}
+		out := body.AppendTo(wire.AppendResponseHeader(make([]byte, 4), h.Key, h.Version, h.CorrelationID))
+		binary.BigEndian.PutUint32(out, uint32(len(out)-4))
+		if _, err := nc.Write(out); err != nil {
+			return
+		}
+		if h.Key != wire.KeyApiVersions {
+			select {
+			case taken <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
