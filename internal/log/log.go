@@ -154,6 +154,14 @@ func (l *Log) storageError(what string, err error) error {
 	return fmt.Errorf("%s of %s: %w: %w", what, l.tp, err, wire.KafkaStorageError)
 }
 
+// GiveUpDirectory takes the directory that the log lies in offline, as a fault of the disk does: for shortages, which do not
+// by themselves.
+func (l *Log) GiveUpDirectory(reason error) {
+	if dir := l.dir.Load(); dir != nil {
+		dir.fail(reason)
+	}
+}
+
 // usable says why the log cannot be used, if so. The directory's state is an atomic.
 func (l *Log) usable() error {
 	if dir := l.dir.Load(); dir != nil {

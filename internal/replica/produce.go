@@ -1,12 +1,14 @@
 package replica
 
 import (
+	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/weir-stream/weir/internal/delayed"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/vfs"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -30,6 +32,10 @@ func (m *Manager) append(r *Replica, batches []byte, acks int16, epoch partition
 	info, err := l.AppendAsLeader(batches, role.LeaderEpoch, opt)
 	if err != nil {
 		r.stats.ProduceFailed(int64(len(batches)))
+		if vfs.IsNoSpace(err) && len(role.ISR) > 1 {
+			// A leader that cannot write has others lead, which do it where there is room. One that is alone goes on to be read.
+			l.GiveUpDirectory(fmt.Errorf("%s is led from a full disk, and others can lead it: %w", r.name(), err))
+		}
 		return info, err
 	}
 	if info.Recompressed {

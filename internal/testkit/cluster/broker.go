@@ -45,6 +45,7 @@ type Broker struct {
 
 	fs      *vfs.Mem
 	badDir  atomic.Pointer[string] // a directory whose writes fail
+	fullDir atomic.Pointer[string] // a directory whose writes find no space
 	cut     atomic.Bool            // it cannot reach other brokers
 	rate    atomic.Int64           // of throttled copies
 	address string                 // of its listener, once it has started: clients find it there again
@@ -110,6 +111,7 @@ func (b *Broker) Start() {
 	}
 	b.running = r
 	b.badDir.Store(nil)
+	b.fullDir.Store(nil)
 	r.image.Store(image.Empty())
 	b.openLogs()
 	b.assemble()
@@ -156,10 +158,16 @@ func (b *Broker) openLogs() {
 // FailDir lets all writes in one of its directories fail from now on, until the next start.
 func (b *Broker) FailDir(dir string) { b.badDir.Store(&dir) }
 
+// FillDir lets all writes in one of its directories find the disk full from now on, until the next start.
+func (b *Broker) FillDir(dir string) { b.fullDir.Store(&dir) }
+
 func (b *Broker) fault(op vfs.Op) error {
 	dir := b.badDir.Load()
 	if dir != nil && (op.Kind == vfs.OpWrite || op.Kind == vfs.OpSync) && strings.HasPrefix(op.Name, *dir+"/") {
 		return syscall.EIO
+	}
+	if dir := b.fullDir.Load(); dir != nil && op.Kind == vfs.OpWrite && strings.HasPrefix(op.Name, *dir+"/") {
+		return syscall.ENOSPC
 	}
 	return nil
 }
