@@ -137,7 +137,7 @@ func (n *Node) keepRegistered() {
 func (n *Node) awaitImage(ctx context.Context, offset int64) error {
 	t := time.NewTicker(5 * time.Millisecond)
 	defer t.Stop()
-	for n.image.Load().Offset() < offset {
+	for n.served.Load().Offset() < offset {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("catch up with the metadata: %w", ctx.Err())

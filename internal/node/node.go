@@ -97,6 +97,7 @@ type Node struct {
 	logger      *slog.Logger
 	config      atomic.Pointer[config.Set]
 	image       atomic.Pointer[image.Image]
+	served      atomic.Pointer[image.Image] // what clients are told: its replicas are open here
 
 	logGroup   *lifecycle.Group // background work of the log
 	metaGroup  *lifecycle.Group // quorum and controller

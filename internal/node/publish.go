@@ -29,6 +29,7 @@ func (n *Node) publish(img *image.Image, d *image.Delta) {
 		}
 	}
 	n.publishDeletions(d)
+	n.served.Store(img) // not before: who is told that this broker leads may write to it at once
 	n.sendAssignments()
 	n.acts.reach(img.Offset())
 }

@@ -44,6 +44,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 	n.logger = n.opts.Logs.Logger("node")
 	n.config.Store(cfg)
 	n.image.Store(image.Empty())
+	n.served.Store(image.Empty())
 	if _, err := rand.Read(n.incarnation[:]); err != nil {
 		return fmt.Errorf("make an incarnation id: %w", err)
 	}
@@ -193,7 +194,7 @@ func (n *Node) listen() error {
 // deps is what the handlers of a broker's listeners stand on.
 func (n *Node) deps() handler.Deps {
 	return handler.Deps{
-		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.image.Load, Replicas: n.replicas, Logs: n.logs,
+		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.served.Load, Replicas: n.replicas, Logs: n.logs,
 		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Audit: n.audit, AuditTopic: auditTopic(n.config.Load()), Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: n.opts.Now,
 	}
@@ -231,7 +232,7 @@ func (n *Node) connect() {
 		Channel: n.way, BrokerID: n.id, ClusterID: n.clusterID, IncarnationID: n.incarnation,
 		Endpoints: n.boundEndpoints(), Rack: rack, Directories: n.onlineDirectories(), Features: image.SupportedFeatures(),
 		PreviousEpoch: n.logs.PreviousBrokerEpoch(), RegistrationTimeout: cfg.Millis("initial.broker.registration.timeout.ms"), HeartbeatInterval: cfg.Millis("broker.heartbeat.interval.ms"),
-		Offset: func() int64 { return n.image.Load().Offset() }, Log: n.room("uplink"),
+		Offset: func() int64 { return n.served.Load().Offset() }, Log: n.room("uplink"),
 	})
 	n.ids = uplink.NewProducerIDs(n.uplink)
 }
