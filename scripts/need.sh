@@ -6,6 +6,7 @@ set -u
 want=()
 command -v java > /dev/null || want+=(default-jre-headless)
 command -v mvn > /dev/null || want+=(maven)
+command -v ip > /dev/null && command -v tc > /dev/null || want+=(iproute2)
 command -v kcat > /dev/null || want+=(kcat)
 command -v node > /dev/null || want+=(nodejs)
 command -v npm > /dev/null || want+=(npm)

@@ -43,6 +43,13 @@ type Config struct {
 	Extra map[string]string
 	// Heap is the JVM's memory, such as 512M. Empty: Kafka's own default of 1G.
 	Heap string
+	// Host is the address that the listeners are bound to and advertised with. Empty: 127.0.0.1.
+	Host string
+	// Within is a command that the process is run by, which must become the process, such as nsenter.
+	Within []string
+	// Each, if there is one, changes what is particular to one of StartNodes' nodes, whose number it is told, before its
+	// settings are written.
+	Each func(node int, b *Broker) error
 }
 
 // Broker is a running broker. It is not safe for concurrent use.
@@ -93,7 +100,7 @@ func Start(ctx context.Context, c Config) (*Broker, error) {
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
-	if b.Binary == "" { // a single Weir formats itself
+	if b.Binary == "" || b.brokerOnly() { // a single Weir formats itself
 		if err := b.format(ctx); err != nil {
 			return nil, err
 		}
@@ -116,8 +123,8 @@ func (b *Broker) writeProps() error {
 	props := map[string]string{
 		"process.roles":                                    "broker,controller",
 		"node.id":                                          "1",
-		"controller.quorum.voters":                         fmt.Sprintf("1@127.0.0.1:%d", b.Controller),
-		"listeners":                                        fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://127.0.0.1:%d", b.Addr, b.Controller),
+		"controller.quorum.voters":                         fmt.Sprintf("1@%s:%d", b.host(), b.Controller),
+		"listeners":                                        fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://%s:%d", b.Addr, b.host(), b.Controller),
 		"advertised.listeners":                             "PLAINTEXT://" + b.Addr,
 		"controller.listener.names":                        "CONTROLLER",
 		"listener.security.protocol.map":                   "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -130,6 +137,9 @@ func (b *Broker) writeProps() error {
 		"group.initial.rebalance.delay.ms":                 "0",
 		"offsets.topic.num.partitions":                     "4",
 	}
+	if b.brokerOnly() {
+		props["listeners"] = "PLAINTEXT://" + b.Addr
+	}
 	for name, protocol := range b.Extra {
 		props["listeners"] += "," + name + "://" + b.At[name]
 		props["advertised.listeners"] += "," + name + "://" + b.At[name]
@@ -138,17 +148,20 @@ func (b *Broker) writeProps() error {
 	maps.Copy(props, b.Props)
 	var out bytes.Buffer
 	for _, key := range slices.Sorted(maps.Keys(props)) {
+		if props[key] == "" {
+			continue // Props take a setting away
+		}
 		fmt.Fprintf(&out, "%s=%s\n", key, props[key])
 	}
 	return os.WriteFile(b.PropsFile(), out.Bytes(), 0o644)
 }
 
 // format gives an empty directory a cluster id, as Kafka 4 wants it.
-func (b *Broker) format(ctx context.Context) error {
+func (b *Broker) format(ctx context.Context, how ...string) error {
 	if _, err := os.Stat(filepath.Join(b.DataDir(), "meta.properties")); err == nil {
 		return nil
 	}
-	args := []string{"format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()}
+	args := append([]string{"format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()}, how...)
 	cmd := exec.CommandContext(ctx, b.Binary, append([]string{"kafka-storage"}, args...)...)
 	if b.Binary == "" {
 		cmd = b.Dist.Command(ctx, "kafka-storage", args...)
@@ -164,9 +177,9 @@ func (b *Broker) format(ctx context.Context) error {
 // or Kill, and waits until it answers.
 func (b *Broker) Run(ctx context.Context) error {
 	if b.Binary != "" {
-		b.cmd = exec.Command(b.Binary, "kafka-server-start", b.PropsFile())
+		b.cmd = b.command(b.Binary, "kafka-server-start", b.PropsFile())
 	} else {
-		b.cmd = exec.Command(b.Dist.Bin("kafka-server-start"), b.PropsFile())
+		b.cmd = b.command(b.Dist.Bin("kafka-server-start"), b.PropsFile())
 		if b.Heap != "" {
 			b.cmd.Env = append(b.cmd.Env, "KAFKA_HEAP_OPTS=-Xmx"+b.Heap+" -Xms"+b.Heap)
 		}
@@ -193,6 +206,22 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	b.Ready = time.Since(begin)
 	return nil
+}
+
+// command is a command line within what the broker is to run in.
+func (b *Broker) command(args ...string) *exec.Cmd {
+	args = slices.Concat(b.Within, args)
+	return exec.Command(args[0], args[1:]...)
+}
+
+// brokerOnly reports whether the node is to be a broker of other nodes' controllers, which Props then name.
+func (b *Broker) brokerOnly() bool { return b.Props["process.roles"] == "broker" }
+
+func (b *Broker) host() string {
+	if b.Host == "" {
+		return "127.0.0.1"
+	}
+	return b.Host
 }
 
 // LogFile is what the process prints.

@@ -24,20 +24,26 @@ func StartNodes(ctx context.Context, n int, c Config) ([]*Broker, error) {
 	for i := range all {
 		b := &Broker{Config: c}
 		b.Dir = filepath.Join(c.Dir, fmt.Sprint("node", i+1))
-		b.Port = next
+		b.Port, b.Props = next, maps.Clone(c.Props)
+		if c.Each != nil {
+			if err := c.Each(i+1, b); err != nil {
+				return nil, err
+			}
+		}
 		if err := b.choosePorts(); err != nil {
 			return nil, err
 		}
 		next = b.Controller + 1
-		voters[i] = fmt.Sprintf("%d@127.0.0.1:%d", i+1, b.Controller)
+		voters[i] = fmt.Sprintf("%d@%s:%d", i+1, b.host(), b.Controller)
 		all[i] = b
 	}
 	for i, b := range all {
+		own := b.Props
 		b.Props = map[string]string{
 			"node.id": fmt.Sprint(i + 1), "controller.quorum.voters": strings.Join(voters, ","),
 			"offsets.topic.replication.factor": fmt.Sprint(min(n, 3)),
 		}
-		maps.Copy(b.Props, c.Props)
+		maps.Copy(b.Props, own)
 		if err := b.writeProps(); err != nil {
 			return nil, err
 		}
@@ -73,14 +79,14 @@ func (b *Broker) choosePorts() error {
 	if b.Controller, err = FreePort(b.Port + 1); err != nil {
 		return err
 	}
-	b.Addr = fmt.Sprintf("127.0.0.1:%d", b.Port)
+	b.Addr = fmt.Sprintf("%s:%d", b.host(), b.Port)
 	b.At = map[string]string{}
 	next := b.Controller
 	for _, name := range slices.Sorted(maps.Keys(b.Extra)) {
 		if next, err = FreePort(next + 1); err != nil {
 			return err
 		}
-		b.At[name] = fmt.Sprintf("127.0.0.1:%d", next)
+		b.At[name] = fmt.Sprintf("%s:%d", b.host(), next)
 	}
 	return nil
 }

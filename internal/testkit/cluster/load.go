@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,14 +28,20 @@ type Load struct {
 	sent   map[string]bool
 	errors map[string]int
 
+	pace time.Duration
 	stop context.CancelFunc
 	wait sync.WaitGroup
 }
 
 // StartLoad starts producers; each writes to all partitions in turn, with up to ten records of each under way.
 func StartLoad(t testing.TB, topic string, partitions int, clients []*kgo.Client) *Load {
+	return StartSteadyLoad(t, topic, partitions, time.Millisecond, clients)
+}
+
+// StartSteadyLoad is StartLoad with producers that write at most one record to each partition in a pace.
+func StartSteadyLoad(t testing.TB, topic string, partitions int, pace time.Duration, clients []*kgo.Client) *Load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Load{t: t, topic: topic, partitions: partitions, clients: clients, acked: map[string]int64{}, sent: map[string]bool{}, errors: map[string]int{}, stop: cancel}
+	l := &Load{t: t, topic: topic, partitions: partitions, clients: clients, acked: map[string]int64{}, sent: map[string]bool{}, errors: map[string]int{}, pace: pace, stop: cancel}
 	for i, cl := range clients {
 		l.wait.Go(func() { l.produce(ctx, i, cl) })
 	}
@@ -60,7 +68,7 @@ func (l *Load) produce(ctx context.Context, producer int, cl *kgo.Client) {
 			<-slots
 		})
 		if n%l.partitions == 0 {
-			t := time.NewTimer(time.Millisecond)
+			t := time.NewTimer(l.pace)
 			<-t.C
 		}
 	}
@@ -85,9 +93,24 @@ func (l *Load) Finish() {
 	}
 }
 
+// Values are the records that were acknowledged.
+func (l *Load) Values() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.acked))
+}
+
+// Outcome counts records: those acknowledged and those for which a producer got an error; of what was acknowledged what
+// is lost, and what is there more than once.
+type Outcome struct{ Acked, Failed, Lost, Doubled int }
+
 // Check reads everything and compares it with what the producers were told.
-func (l *Load) Check(ctx context.Context, cl *kgo.Client) {
+func (l *Load) Check(ctx context.Context, cl *kgo.Client) (out Outcome) {
 	l.t.Helper()
+	out.Acked = len(l.acked)
+	for _, n := range l.errors {
+		out.Failed += n
+	}
 	got, at := map[string]int64{}, map[string]string{}
 	last := map[string]int{}
 	missing := len(l.acked)
@@ -97,6 +120,7 @@ func (l *Load) Check(ctx context.Context, cl *kgo.Client) {
 			v := string(r.Value)
 			if old, twice := got[v]; twice {
 				l.t.Errorf("I8: %s is at offsets %d and %d", v, old, r.Offset)
+				out.Doubled++
 				return
 			}
 			got[v] = r.Offset
@@ -111,17 +135,17 @@ func (l *Load) Check(ctx context.Context, cl *kgo.Client) {
 			}
 		})
 	}
-	lost := 0
 	for v, offset := range l.acked {
 		if _, ok := got[v]; !ok {
-			if lost++; lost <= 10 {
+			if out.Lost++; out.Lost <= 10 {
 				l.t.Errorf("I1: %s was acknowledged at offset %d and is lost", v, offset)
 			}
 		}
 	}
-	if lost > 0 {
-		l.t.Errorf("I1: %d of %d acknowledged records are lost", lost, len(l.acked))
+	if out.Lost > 0 {
+		l.t.Errorf("I1: %d of %d acknowledged records are lost", out.Lost, len(l.acked))
 	}
+	return out
 }
 
 // look checks one record that was read against what was sent.
