@@ -136,11 +136,20 @@ func measure(ctx context.Context, o options) ([]pair, error) {
 	}
 	defer os.RemoveAll(dir)
 	out, err := measureOne(ctx, o, dir)
-	if err != nil || o.quick || !slices.ContainsFunc(clusterTests(), func(t test) bool { return o.only.MatchString(t.name) }) {
+	if err != nil || o.quick {
 		return out, err
 	}
-	three, err := measureCluster(ctx, o, dir)
-	return append(out, three...), err
+	if slices.ContainsFunc(clusterTests(), func(t test) bool { return o.only.MatchString(t.name) }) {
+		three, err := measureCluster(ctx, o, dir)
+		if out = append(out, three...); err != nil {
+			return out, err
+		}
+	}
+	if o.side != "apache" && o.only.MatchString(scaleName) {
+		many, err := measureScale(ctx, o, dir)
+		return append(out, many...), err
+	}
+	return out, nil
 }
 
 // measureOne starts a broker of each side and gives each test to one after the other.
@@ -228,6 +237,10 @@ func table(pairs []pair) string {
 	b.WriteString(head)
 	for _, p := range pairs {
 		ratio := p.value / p.apache
+		if p.apache == 0 {
+			fmt.Fprintf(&b, "| %s | %s | %.4g %s | not measured | | %s |\n", p.test, p.what, p.value, p.unit, p.target.judge(p.result, 0))
+			continue
+		}
 		fmt.Fprintf(&b, "| %s | %s | %.4g %s | %.4g %s | %.2f | %s |\n", p.test, p.what, p.value, p.unit, p.apache, p.unit, ratio, p.target.judge(p.result, ratio))
 	}
 	return b.String()
