@@ -16,7 +16,7 @@ const slack = 2.0
 
 // TestQuick runs the short bench and fails when a figure is far off.
 func TestQuick(t *testing.T) {
-	pairs, err := measure(t.Context(), options{quick: true, only: regexp.MustCompile(""), binary: "../bin/weir"})
+	pairs, err := measure(t.Context(), options{quick: true, rounds: 1, only: regexp.MustCompile(""), binary: "../bin/weir"})
 	if errors.Is(err, kafkadist.ErrMissing) {
 		t.Skip(err)
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -56,6 +58,38 @@ func (l load) batch() []byte {
 		records[i] = script.Rec{Value: value[:l.recordBytes]}
 	}
 	return script.Batch{Base: time.Now().UnixMilli(), Codec: l.codec, Records: records}.Encode()
+}
+
+var topics atomic.Int32
+
+// freshTopic is a name that was not there before.
+func freshTopic() string { return fmt.Sprintf("bench-load-%d", topics.Add(1)) }
+
+// deleteTopic deletes a topic and waits until its files are gone.
+func deleteTopic(b *brokers.Broker, name string) error {
+	c, err := kwire.Dial(b.Addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.Version, req.TimeoutMillis, req.TopicNames = 5, 60000, []string{name}
+	resp, err := c.Request(req)
+	if err != nil {
+		return err
+	}
+	if code := resp.(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode; code != 0 {
+		return fmt.Errorf("delete %s: error %d", name, code)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		left, err := filepath.Glob(filepath.Join(b.Config.Dir, "*", name+"-*"))
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("delete %s: %s is still there", name, left[0])
+		}
+	}
 }
 
 func createTopic(b *brokers.Broker, name string, partitions int32) error {

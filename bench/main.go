@@ -32,6 +32,7 @@ func main() {
 	flag.StringVar(&o.binary, "weir", "bin/weir", "the `binary` to measure")
 	flag.Int64Var(&o.mib, "mib", 0, "values to produce in each load, in `MiB` (256; with -quick 64)")
 	flag.StringVar(&o.side, "side", "", "measure only weir or `apache`")
+	flag.IntVar(&o.rounds, "rounds", 3, "times that each load is measured on each side, in turn; the table has the medians")
 	only := flag.String("only", "", "measure only tests whose name matches this `expression`")
 	flag.Parse()
 	o.only = regexp.MustCompile(*only)
@@ -50,11 +51,13 @@ type options struct {
 	write, binary string
 	mib           int64
 	side          string // weir or apache; empty: both
+	rounds        int    // of each load
 }
 
 // test is one measurement, made on each side in turn, of one broker or of three.
 type test struct {
 	name  string
+	load  bool // can be repeated: leaves nothing behind
 	run   func(*brokers.Broker) ([]result, error)
 	three func(trio, context.Context) ([]result, error)
 }
@@ -77,10 +80,10 @@ func tests(ctx context.Context, o options, client *tls.Config) []test {
 	}
 	out := []test{{name: "start", run: idle}}
 	for _, l := range append(loads(quick), securedLoads(quick, client)...) {
-		out = append(out, test{name: l.String(), run: func(b *brokers.Broker) ([]result, error) { return throughput(b, l, total) }})
+		out = append(out, test{name: l.String(), load: true, run: func(b *brokers.Broker) ([]result, error) { return throughput(b, l, total) }})
 	}
 	out = append(out,
-		test{name: "latency", run: func(b *brokers.Broker) ([]result, error) { return latency(b, 200, count) }},
+		test{name: "latency", load: true, run: func(b *brokers.Broker) ([]result, error) { return latency(b, 200, count) }},
 		test{name: "1000 partitions", run: func(b *brokers.Broker) ([]result, error) { return creation(b, 1000) }},
 	)
 	if !quick {
@@ -175,22 +178,56 @@ func measureOne(ctx context.Context, o options, dir string) ([]pair, error) {
 			break
 		}
 		fmt.Fprintln(os.Stderr, "measuring", t.name)
-		var pairs []pair
-		for _, b := range sides {
-			results, err := t.run(b)
-			if err != nil {
-				return out, fmt.Errorf("%s: %s: %w", t.name, b.Name(), err)
-			}
-			pairs = join(pairs, results, b.Name() == "apache")
+		pairs, err := t.measure(sides, o.rounds)
+		if err != nil {
+			return out, err
 		}
 		out = append(out, pairs...)
 	}
 	return out, ctx.Err()
 }
 
+// measure runs the test on one side after the other, a load several times, and returns the medians.
+func (t test) measure(sides []*brokers.Broker, rounds int) ([]pair, error) {
+	if !t.load {
+		rounds = 1
+	}
+	var out []pair
+	all := make([][][]result, len(sides)) // of each side, of each round
+	for range rounds {
+		for i, b := range sides {
+			results, err := t.run(b)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", t.name, b.Name(), err)
+			}
+			all[i] = append(all[i], results)
+		}
+	}
+	for i, b := range sides {
+		out = join(out, medians(all[i]), b.Name() == "apache")
+	}
+	return out, nil
+}
+
+// medians is the median of each figure over the rounds.
+func medians(rounds [][]result) []result {
+	out := slices.Clone(rounds[0])
+	for i := range out {
+		var values []float64
+		for _, r := range rounds {
+			values = append(values, r[i].value)
+		}
+		slices.Sort(values)
+		out[i].value = values[len(values)/2]
+	}
+	return out
+}
+
 // start starts the brokers to measure. props are of their TLS.
 func start(ctx context.Context, o options, dir string, props map[string]string) ([]*brokers.Broker, error) {
-	maps.Copy(props, map[string]string{"log.retention.ms": "-1", "num.partitions": "1"})
+	// What a load wrote goes when it was measured, so that the next one finds memory that is in use already and not
+	// pages that the machine has to find first.
+	maps.Copy(props, map[string]string{"log.retention.ms": "-1", "num.partitions": "1", "log.segment.delete.delay.ms": "0"})
 	extra := map[string]string{tlsListener: "SSL"}
 	var out []*brokers.Broker
 	if o.side != "apache" {

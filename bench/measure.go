@@ -77,10 +77,9 @@ const gib = 1 << 30
 
 // throughput produces and consumes one load.
 func throughput(b *brokers.Broker, l load, total int64) ([]result, error) {
-	topic := fmt.Sprintf("bench-%d-%d-%d-%d", l.recordBytes, l.partitions, l.codec, l.acks+1)
+	topic := freshTopic()
 	produceGoal, consumeGoal := ratio(0.4), ratio(0.8)
 	if l.tls != nil {
-		topic += "-tls"
 		produceGoal, consumeGoal = ratio(0.5), ratio(0.5)
 	}
 	if err := createTopic(b, topic, l.partitions); err != nil {
@@ -116,6 +115,9 @@ func throughput(b *brokers.Broker, l load, total int64) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := deleteTopic(b, topic); err != nil {
+		return nil, err
+	}
 	return append(out,
 		result{l.String(), "consume, CPU per GiB on the wire", cpu.Seconds() / (float64(read) / gib), "s", consumeGoal},
 		result{l.String(), "consume, MiB/s on the wire", float64(read) / (1 << 20) / wall.Seconds(), "", wanted{}},
@@ -125,10 +127,11 @@ func throughput(b *brokers.Broker, l load, total int64) ([]result, error) {
 // latency produces one record of 100 bytes at a time at a fixed rate and waits
 // in a parked fetch for it: the time from the send to the consumer's hands.
 func latency(b *brokers.Broker, rate, count int) ([]result, error) {
-	const topic = "bench-latency"
+	topic := freshTopic()
 	if err := createTopic(b, topic, 1); err != nil {
 		return nil, err
 	}
+	defer deleteTopic(b, topic) //nolint:errcheck // it is small
 	return endToEnd(fmt.Sprintf("end to end at %d records/s", rate), b.Addr, topic, 1, rate, count)
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/bufpool"
+	"github.com/weir-stream/weir/internal/nowait"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -60,10 +61,7 @@ func (rd *reader) tryRead(fd uintptr) bool {
 		fresh = bufpool.Get(rd.first())
 		p = fresh.B
 	}
-	n, err := syscall.Read(int(fd), p)
-	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), p)
-	}
+	n, err := nowait.Read(int(fd), p)
 	switch {
 	case err == syscall.EAGAIN:
 		fresh.Release()

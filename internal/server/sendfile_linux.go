@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/weir-stream/weir/internal/nowait"
 	"github.com/weir-stream/weir/internal/vfs"
 )
 
@@ -14,12 +15,13 @@ import (
 const sendfileChunk = 1 << 20
 
 // sendfile is the argument and result of trySendfile, which the runtime's poller calls. With data set, data is
-// sent with MSG_MORE instead of the file.
+// sent instead of the file.
 type sendfile struct {
-	fd   int
+	file int
 	off  int64
 	left int64
 	data []byte
+	more bool
 	n    int64
 	err  error
 }
@@ -30,11 +32,16 @@ func (s *sender) trySendfile(sock uintptr) bool {
 	for {
 		var n int
 		var err error
-		if f.data != nil {
-			n, err = unix.SendmsgN(int(sock), f.data, nil, nil, unix.MSG_MORE)
-		} else {
+		chunk := min(f.left, sendfileChunk)
+		switch {
+		case f.data != nil:
+			n, err = nowait.Send(int(sock), f.data, f.more)
+		case nowait.Cached(f.file, f.off, chunk):
+			n, err = nowait.Sendfile(int(sock), f.file, f.off, int(chunk))
+		default:
 			s.c.srv.reads <- struct{}{}
-			n, err = unix.Sendfile(int(sock), f.fd, &f.off, int(min(f.left, sendfileChunk)))
+			at := f.off
+			n, err = unix.Sendfile(int(sock), f.file, &at, int(chunk))
 			<-s.c.srv.reads
 		}
 		switch err {
@@ -50,7 +57,7 @@ func (s *sender) trySendfile(sock uintptr) bool {
 
 // sendRange sends a file range from the page cache to the socket.
 func (s *sender) sendRange(file *os.File, r *vfs.Range) error {
-	s.file = sendfile{fd: int(file.Fd()), off: r.Off, left: r.Len}
+	s.file = sendfile{file: int(file.Fd()), off: r.Off, left: r.Len}
 	for s.file.left > 0 {
 		if err := s.limitSend(); err != nil {
 			return err
@@ -69,6 +76,7 @@ func (s *sender) sendRange(file *os.File, r *vfs.Range) error {
 		case s.file.n == 0:
 			return fmt.Errorf("%s is shorter than the answer that was made of it", r.File.Name())
 		}
+		s.file.off += s.file.n
 		s.file.left -= s.file.n
 	}
 	return nil
@@ -84,16 +92,16 @@ func (s *sender) attempt() error {
 	}
 }
 
-// writeMore sends p and tells the kernel that more follows at once.
-func (s *sender) writeMore(p []byte) (int, error) {
-	s.file = sendfile{data: p}
+// writeRaw sends what fits of p; more tells the kernel that further bytes follow at once.
+func (s *sender) writeRaw(p []byte, more bool) (int, error) {
+	s.file = sendfile{data: p, more: more}
 	if err := s.attempt(); err != nil {
 		return 0, err
 	}
 	n, err := int(s.file.n), s.file.err
 	s.file = sendfile{}
 	if err != nil {
-		return n, os.NewSyscallError("sendmsg", err)
+		return n, os.NewSyscallError("send", err)
 	}
 	return n, nil
 }

@@ -15,4 +15,4 @@ func (s *sender) trySendfile(uintptr) bool { return true }
 
 func (s *sender) sendRange(_ *os.File, r *vfs.Range) error { return s.copyRange(r) }
 
-func (s *sender) writeMore(p []byte) (int, error) { return s.c.nc.Write(p) }
+func (s *sender) writeRaw(p []byte, _ bool) (int, error) { return s.c.nc.Write(p) }

@@ -266,8 +266,8 @@ func (s *sender) write(p []byte, more bool) error {
 	for len(p) > 0 {
 		var n int
 		var err error
-		if more && s.c.raw != nil {
-			n, err = s.writeMore(p)
+		if s.c.raw != nil {
+			n, err = s.writeRaw(p, more)
 		} else {
 			n, err = s.c.nc.Write(p)
 		}

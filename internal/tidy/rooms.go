@@ -21,7 +21,7 @@ type floor struct {
 // before its own room. An entry "x/y" ranks the package internal/x/y apart
 // from the room x.
 var floors = []floor{
-	{0, "nothing of Kafka", []string{"invariant", "vfs", "lifecycle", "bufpool", "delayed", "timeline", "telemetry"}},
+	{0, "nothing of Kafka", []string{"invariant", "nowait", "vfs", "lifecycle", "bufpool", "delayed", "timeline", "telemetry"}},
 	{1, "formats only", []string{"wire", "record", "metarecord", "coordrecord"}},
 	{2, "who may do what, and settings", []string{"security", "config", "security/channel", "quota", "clientmetrics"}},
 	{3, "one replica's files and the way to other nodes; no cluster", []string{"log", "tiered", "peer"}},

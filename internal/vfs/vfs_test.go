@@ -300,3 +300,29 @@ func toString(v any) string {
 	s, _ := v.(string)
 	return s
 }
+
+// A read of what the page cache has does not differ from one that waits.
+func TestOSReadAt(t *testing.T) {
+	f, err := OS().Open(filepath.Join(t.TempDir(), "f"), Create)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	want := bytes.Repeat([]byte("abcdefg"), 100_000)
+	if _, err := f.WriteAt(want, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ off, n int }{{0, 1}, {3, 4096}, {7, cachedMost}, {7, cachedMost + 1}, {0, len(want)}} {
+		p := make([]byte, c.n)
+		if n, err := f.ReadAt(p, int64(c.off)); n != c.n || err != nil || !bytes.Equal(p, want[c.off:c.off+c.n]) {
+			t.Errorf("%d bytes at %d: %d, %v", c.n, c.off, n, err)
+		}
+	}
+	p := make([]byte, 10)
+	if n, err := f.ReadAt(p, int64(len(want))-4); n != 4 || err != io.EOF {
+		t.Errorf("over the end: %d, %v, want 4, EOF", n, err)
+	}
+	if n, err := f.ReadAt(p, int64(len(want))+4); n != 0 || err != io.EOF {
+		t.Errorf("behind the end: %d, %v, want 0, EOF", n, err)
+	}
+}

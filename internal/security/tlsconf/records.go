@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"github.com/weir-stream/weir/internal/nowait"
 )
 
 // Package tls hands each record, of 16 KiB at most, to the socket by itself, and asks it for little more than one at a
@@ -143,10 +145,7 @@ func (s *socket) Read(p []byte) (int, error) {
 // try is one attempt at a read that would rather not wait: a block is taken only when there is something to read.
 func (s *socket) try(fd uintptr) bool {
 	block := blocks.Get().(*[callBytes]byte)
-	n, err := syscall.Read(int(fd), block[:])
-	for err == syscall.EINTR {
-		n, err = syscall.Read(int(fd), block[:])
-	}
+	n, err := nowait.Read(int(fd), block[:])
 	if n <= 0 {
 		blocks.Put(block)
 	}
