@@ -38,11 +38,15 @@ type machine struct {
 
 // site is what is open for one cluster.
 type site struct {
-	// lock is held while something of it is opened, and over an observation.
-	lock     lifecycle.IOLock
-	install  engine.Installation
+	// lock is held while the installation or the client is opened.
+	lock    lifecycle.IOLock
+	install engine.Installation
+	client  *admin.Client
+
+	// looking is held over an observation, which takes seconds when nobody
+	// answers: what starts brokers must not wait for it.
+	looking  lifecycle.IOLock
 	observer *observe.Observer
-	client   *admin.Client
 }
 
 func newMachine(dir string, local *provider.Local, engines []engine.Engine) *machine {
@@ -62,7 +66,7 @@ func (m *machine) site(id string) *site {
 	defer m.mu.Unlock()
 	t := m.sites[id]
 	if t == nil {
-		t = &site{lock: lifecycle.NewIOLock()}
+		t = &site{lock: lifecycle.NewIOLock(), looking: lifecycle.NewIOLock()}
 		m.sites[id] = t
 	}
 	return t
@@ -77,15 +81,18 @@ func (m *machine) Forget(id string) {
 	if t == nil {
 		return
 	}
-	t.lock.Lock()
-	defer t.lock.Unlock()
+	t.looking.Lock()
 	if t.observer != nil {
 		t.observer.Close()
 	}
+	t.observer = nil
+	t.looking.Unlock()
+	t.lock.Lock()
+	defer t.lock.Unlock()
 	if t.client != nil {
 		t.client.Close()
 	}
-	t.observer, t.client = nil, nil
+	t.client = nil
 }
 
 // installation of a cluster's engine, found once.
@@ -335,8 +342,8 @@ func (m *machine) Kill(ctx context.Context, c spec.Cluster, broker int32) error 
 // Observe looks at a cluster once, now.
 func (m *machine) Observe(ctx context.Context, c spec.Cluster) (spec.Observation, error) {
 	t := m.site(c.ID)
-	t.lock.Lock()
-	defer t.lock.Unlock()
+	t.looking.Lock()
+	defer t.looking.Unlock()
 	if t.observer == nil {
 		access, err := m.access(&c)
 		if err == nil {

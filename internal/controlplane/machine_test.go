@@ -71,6 +71,40 @@ func newSite(t *testing.T) (*machine, spec.Cluster, engine.Layout) {
 	return m, c, m.layout(&c)
 }
 
+// TestStartDuringALook: a look at a cluster that does not answer takes seconds,
+// and nobody who starts a broker of it waits for that.
+func TestStartDuringALook(t *testing.T) {
+	m, c, _ := newSite(t)
+	if err := m.Prepare(t.Context(), c, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", fmt.Sprint(c.Brokers[0].ClientPort))) // takes dials and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, end := context.WithCancel(t.Context())
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		_, _ = m.Observe(ctx, c) // what is seen does not matter
+	}()
+	if _, err := silent.Accept(); err != nil { // the look has begun
+		t.Fatal(err)
+	}
+	b := spec.Broker{ID: 1} // with no port that could be taken
+	if err := errors.Join(m.Provision(t.Context(), c, b), m.Start(t.Context(), c, b)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-looked:
+		t.Error("the start waited for the look")
+	default:
+	}
+	end()
+	<-looked
+}
+
 func TestMachine(t *testing.T) {
 	m, c, l := newSite(t)
 	b := c.Brokers[0]
