@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weir-stream/weir/internal/controlplane/heal"
@@ -102,7 +103,7 @@ func (s *Service) foresee(o *Simulation, h heal.History, p plan.Picture) {
 func (o *Simulation) sentence() string {
 	who := fmt.Sprintf("broker %d", o.Killed[0])
 	if len(o.Killed) > 1 {
-		who = fmt.Sprintf("brokers %v", o.Killed)
+		who = "brokers " + strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Killed), " ", ", "), "[]")
 	}
 	switch {
 	case o.Offline > 0:

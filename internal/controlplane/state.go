@@ -311,7 +311,13 @@ func (n *condition) health() (text, level string) {
 	}
 	switch state {
 	case spec.Active:
+		if !n.known {
+			return "The service has just begun, and has not looked at this cluster yet.", LevelWarn
+		}
 		text = fmt.Sprintf("Healthy: %d of %d brokers serve, and all %d partitions are in sync.", len(c.Brokers), len(c.Brokers), counts.Partitions)
+		if counts.Partitions == 0 {
+			text = fmt.Sprintf("Healthy: %d of %d brokers serve; there are no topics yet.", len(c.Brokers), len(c.Brokers))
+		}
 		if failed != "" {
 			return text + failed, LevelWarn
 		}

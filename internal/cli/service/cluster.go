@@ -51,6 +51,9 @@ func (v *verbs) createCommand() *cobra.Command {
 	ch := v.changing(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		r.Name = args[0]
+		if cmd.Flags().Changed("brokers") && r.Brokers < 1 {
+			return fail("--brokers %d: must be 1 to %d; without it the profile says how many", r.Brokers, spec.MaxBrokers)
+		}
 		var err error
 		if r.MemoryBytes, err = parseSize("memory", memory); err != nil {
 			return err

@@ -56,6 +56,14 @@ describe('sentences of the service', () => {
     ['Create orders with 3 brokers of weir build 4d1a595', 'orders 생성: 브로커 3개, weir 빌드 4d1a595'],
     ['Get weir development build ready', 'weir 개발 빌드 준비'],
     ['Get apache-kafka 4.3.1 ready', 'apache-kafka 4.3.1 준비'],
+    [
+      'Healthy: 3 of 3 brokers serve; there are no topics yet.',
+      '정상: 브로커 3개 중 3개가 서비스 중이며 아직 토픽이 없습니다.',
+    ],
+    [
+      'The service has just begun, and has not looked at this cluster yet.',
+      '서비스가 방금 시작되어 아직 이 클러스터를 확인하지 않았습니다.',
+    ],
     ['something that nobody has said before', 'something that nobody has said before'],
   ])('%s', (english, korean) => expect(inKorean(english)).toBe(korean));
 

@@ -13,6 +13,14 @@ export const health: Said[] = [
     of(`Healthy: ${N} of ${N} brokers serve, and all ${N} partitions are in sync`),
     '정상: 브로커 $2개 중 $1개가 서비스 중이고 파티션 $3개가 모두 동기화되어 있습니다.',
   ],
+  [
+    of(`Healthy: ${N} of ${N} brokers serve; there are no topics yet`),
+    '정상: 브로커 $2개 중 $1개가 서비스 중이며 아직 토픽이 없습니다.',
+  ],
+  [
+    of(`The service has just begun, and has not looked at this cluster yet`),
+    '서비스가 방금 시작되어 아직 이 클러스터를 확인하지 않았습니다.',
+  ],
   [of(`(.+\\.) The last operation \\(${X}\\) failed: ${X}`), '$1 마지막 작업($2)은 실패했습니다: $3'],
   [of(`Stopped: ${X}`), '중지됨: $1'],
   [of(`Healing: ${X}`), '복구 중: $1'],
