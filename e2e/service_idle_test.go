@@ -42,7 +42,7 @@ func (h *house) prepare(scene string) {
 }
 
 // repair makes the cluster whole again after a scene that failed.
-func (h *house) repair() {
+func (h *house) repair(l *load) {
 	if !idle() {
 		return
 	}
@@ -58,15 +58,19 @@ func (h *house) repair() {
 	}
 	h.await(func() error {
 		v := h.view()
-		if v.State == spec.Active {
+		switch {
+		case v.State == spec.Active && v.Operation == nil && v.Observation != nil && v.Observation.Reachable:
 			return nil
-		}
-		if v.Mend != nil && v.Operation == nil {
+		case v.Mend != nil && v.Operation == nil:
 			_, err := h.service.Change(h.ctx, "e2e", h.name, *v.Mend)
-			return err
+			return errors.Join(errors.New(v.Health), err)
 		}
 		return errors.New(v.Health)
 	})
+	// A state that was stored before the scene may be shown still: what clients get is not.
+	if l != nil {
+		h.progress(l)
+	}
 	if n := len(h.view().Brokers); n != 3 {
 		h.change(controlplane.ChangeRequest{Kind: spec.OpScale, Brokers: 3})
 	}

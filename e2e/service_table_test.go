@@ -114,7 +114,7 @@ func (h *house) play(engine string) {
 		if !h.scene(s.name, func() { s.play(h, l) }) && !idle() {
 			return
 		}
-		h.repair()
+		h.repair(l)
 	}
 }
 
