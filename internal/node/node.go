@@ -21,6 +21,7 @@ import (
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/quota"
 	"github.com/weir-stream/weir/internal/replica"
@@ -67,7 +68,7 @@ type tcp struct{}
 func (tcp) Listen(address string) (net.Listener, error) { return net.Listen("tcp", address) }
 
 func (tcp) Dial(ctx context.Context, address string) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, "tcp", address)
+	return peer.DialTCP(ctx, address)
 }
 
 func (o *Options) fillDefaults() {

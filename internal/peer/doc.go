@@ -90,7 +90,7 @@ func (c Config) withDefaults() Config {
 		c.InFlight = 1
 	}
 	if c.Dial == nil {
-		c.Dial = dialTCP
+		c.Dial = DialTCP
 	}
 	if c.Log == nil {
 		c.Log = slog.Default()
@@ -98,7 +98,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func dialTCP(ctx context.Context, address string) (net.Conn, error) {
-	var d net.Dialer
+// DialTCP is a Dialer without encryption. A machine that cannot be reached is noticed by the system within seconds, where
+// it knows how to (Linux).
+func DialTCP(ctx context.Context, address string) (net.Conn, error) {
+	d := net.Dialer{Control: limitSilence}
 	return d.DialContext(ctx, "tcp", address)
 }
