@@ -62,6 +62,8 @@ type Broker struct {
 	Ready  time.Duration
 	cmd    *exec.Cmd
 	exited chan struct{}
+	// lastPort is the highest of the node's ports.
+	lastPort int
 }
 
 // Name is "weir" or "apache".

@@ -33,7 +33,7 @@ func StartNodes(ctx context.Context, n int, c Config) ([]*Broker, error) {
 		if err := b.choosePorts(); err != nil {
 			return nil, err
 		}
-		next = b.Controller + 1
+		next = b.lastPort + 1
 		voters[i] = fmt.Sprintf("%d@%s:%d", i+1, b.host(), b.Controller)
 		all[i] = b
 	}
@@ -88,5 +88,6 @@ func (b *Broker) choosePorts() error {
 		}
 		b.At[name] = fmt.Sprintf("%s:%d", b.host(), next)
 	}
+	b.lastPort = next
 	return nil
 }
