@@ -173,6 +173,7 @@ func TestAuditTopic(t *testing.T) {
 
 // TestAuditTopicCannotBeMade: the log says why, events are counted as lost, requests go on and the node stops in time.
 func TestAuditTopicCannotBeMade(t *testing.T) {
+	t.Parallel()
 	said := new(lines)
 	cfg := settings(t, filepath.Join(t.TempDir(), "data"), standardAuthorizer, "super.users=User:admin", "weir.audit.destination=topic")
 	n, err := Start(t.Context(), Options{Config: cfg, Logs: telemetry.NewLogs(said, 0, false)})
@@ -196,6 +197,7 @@ func TestAuditTopicCannotBeMade(t *testing.T) {
 // TestAuditTopicOfACluster: each of three secured nodes writes what happens at it, whoever leads the topic's partition and while
 // the leader is lost.
 func TestAuditTopicOfACluster(t *testing.T) {
+	t.Parallel()
 	k := between(t, certkit.New(t), threeCombined, "SASL_SSL", "SSL", "sasl.enabled.mechanisms=PLAIN", "sasl.mechanism.inter.broker.protocol=PLAIN", plainJAAS("internal"),
 		"listener.name.controller.ssl.client.auth=required", standardAuthorizer, "super.users=User:node", "auto.create.topics.enable=false",
 		"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,READERS:SASL_PLAINTEXT,INTERNAL:SASL_SSL,CONTROLLER:SSL", plainJAAS("readers"),

@@ -89,6 +89,7 @@ func (i *issuer) keep(t *testing.T, file, user string) (stop func()) {
 // TestOAuthBearerBetweenNodes: nodes sign in to each other with tokens from a file, which is replaced while they run and bounds
 // their sessions; who has a token of another issuer is no node.
 func TestOAuthBearerBetweenNodes(t *testing.T) {
+	t.Parallel()
 	idp := newIssuer(t)
 	file := filepath.Join(t.TempDir(), "token")
 	jaas := func(listener string) string {

@@ -20,6 +20,7 @@ import (
 // TestDelegationTokensInACluster: a token that is made at one of three secured nodes lets its bearer in at each as its owner, who
 // has the owner's rights; it ends at all of them when it is expired or its time is over, and outlives a change of the active controller.
 func TestDelegationTokensInACluster(t *testing.T) {
+	t.Parallel()
 	users := "listener.name.clients.plain.sasl.jaas.config=" + sasl.PlainLoginModule + ` required user_root="root-s3cret" user_alice="alice-s3cret";`
 	k := between(t, certkit.New(t), threeCombined, "SASL_SSL", "SSL", "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256", "sasl.mechanism.inter.broker.protocol=PLAIN", plainJAAS("internal"), users,
 		"listener.name.controller.ssl.client.auth=required", standardAuthorizer, "super.users=User:node;User:root", "auto.create.topics.enable=false",

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pavlo-v-chernykh/keystore-go/v4"
@@ -235,7 +236,37 @@ func binaryPair(data []byte, storeType, password, keyPassword string) (*tls.Cert
 	if err != nil {
 		return nil, pkcs12Error(err)
 	}
-	return pair(key, append([]*x509.Certificate{leaf}, rest...))
+	return pair(key, chainOf(key, append([]*x509.Certificate{leaf}, rest...)))
+}
+
+// chainOf orders the certificates of a store: that of the key, its issuer, and so on. A store that was made as Kafka's
+// documentation has it (the authority imported first, then the signed certificate) has the authority in front, and beside the chain.
+// Where none belongs to the key, they stay as they are.
+func chainOf(key crypto.PrivateKey, certs []*x509.Certificate) []*x509.Certificate {
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return certs
+	}
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok {
+		return certs
+	}
+	i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return public.Equal(c.PublicKey) })
+	if i < 0 {
+		return certs
+	}
+	chain := []*x509.Certificate{certs[i]}
+	for last := certs[i]; len(chain) < len(certs); {
+		i := slices.IndexFunc(certs, func(c *x509.Certificate) bool {
+			return !slices.ContainsFunc(chain, c.Equal) && bytes.Equal(c.RawSubject, last.RawIssuer) && last.CheckSignatureFrom(c) == nil
+		})
+		if i < 0 {
+			break
+		}
+		last = certs[i]
+		chain = append(chain, last)
+	}
+	return chain
 }
 
 func pkcs12Error(err error) error {
@@ -294,6 +325,9 @@ func binaryAnchors(data []byte, storeType, password string) ([]*x509.Certificate
 	if !jks {
 		certs, err := pkcs12.DecodeTrustStore(data, password)
 		if err != nil {
+			if _, _, _, keyed := pkcs12.DecodeChain(data, password); keyed == nil {
+				return nil, errors.New("it has a key; a trust store of type PKCS12 has nothing but certificates that keytool -importcert put there")
+			}
 			return nil, pkcs12Error(err)
 		}
 		return certs, nil

@@ -58,6 +58,10 @@ func TestStores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	authorityFirst, err := pkcs12.Modern.Encode(id.key, ca.cert, []*x509.Certificate{id.cert, ca.cert}, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
 	trust := map[string]Store{
 		"pem":    {Type: "PEM", Location: file(t, []byte(certPEM(ca.cert)))},
 		"inline": {Type: "PEM", Certificates: certPEM(ca.cert)},
@@ -71,7 +75,9 @@ func TestStores(t *testing.T) {
 		"pkcs12":        {Keystore: Store{Type: "PKCS12", Location: file(t, id.p12(t)), Password: secret}},
 		"jks":           {Keystore: Store{Type: "JKS", Location: file(t, id.jks(t, secret)), Password: secret}},
 		"jks, own key":  {Keystore: Store{Type: "JKS", Location: file(t, id.jks(t, "other")), Password: secret}, KeyPassword: "other"},
-		"pkcs12 as jks": {Keystore: Store{Type: "JKS", Location: file(t, id.p12(t)), Password: secret}},
+		// As Kafka's documentation makes it: keytool -importcert -alias CARoot, then the signed certificate.
+		"pkcs12, authority first": {Keystore: Store{Type: "PKCS12", Location: file(t, authorityFirst), Password: secret}},
+		"pkcs12 as jks":           {Keystore: Store{Type: "JKS", Location: file(t, id.p12(t)), Password: secret}},
 	}
 	for kname, s := range keys {
 		for tname, store := range trust {
