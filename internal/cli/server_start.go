@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/weir-stream/weir/internal/cli/kafkaflag"
@@ -70,7 +71,15 @@ func loadServerConfig(file string, overrides []string) (*config.Set, []config.No
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return config.Load(props, overrides)
+	cfg, notices, err := config.Load(props, overrides)
+	if err != nil {
+		return nil, notices, err
+	}
+	more, err := jaasOverrides(cfg, os.Getenv("KAFKA_OPTS"))
+	if err != nil || len(more) == 0 {
+		return cfg, notices, err
+	}
+	return config.Load(props, slices.Concat(overrides, more))
 }
 
 // settingErrors is one line per wrong setting.

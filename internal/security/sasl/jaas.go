@@ -32,14 +32,23 @@ func ParseJAAS(text string) (JAAS, error) {
 		return JAAS{}, fmt.Errorf("the JAAS config property is too long (%d bytes)", len(text))
 	}
 	s := &jaasScanner{text: text}
-	j := JAAS{Options: map[string]string{}}
-	var err error
-	if j.Module, err = s.word("a login module"); err != nil {
+	module, err := s.word("a login module")
+	if err != nil {
 		return JAAS{}, err
 	}
-	if known := j.Module == PlainLoginModule || j.Module == ScramLoginModule || j.Module == OAuthLoginModule; !known {
-		return JAAS{}, fmt.Errorf("Weir has no login module %q; it has PlainLoginModule, ScramLoginModule and OAuthBearerLoginModule of org.apache.kafka.common.security", j.Module)
+	if known := module == PlainLoginModule || module == ScramLoginModule || module == OAuthLoginModule; !known {
+		return JAAS{}, fmt.Errorf("Weir has no login module %q; it has PlainLoginModule, ScramLoginModule and OAuthBearerLoginModule of org.apache.kafka.common.security", module)
 	}
+	j, err := s.entry(module)
+	if err != nil {
+		return JAAS{}, err
+	}
+	return j, s.end()
+}
+
+// entry reads what follows a login module's name, up to the semicolon.
+func (s *jaasScanner) entry(module string) (JAAS, error) {
+	j := JAAS{Module: module, Options: map[string]string{}}
 	flag, err := s.word("a control flag")
 	if err != nil {
 		return JAAS{}, err
@@ -55,7 +64,7 @@ func ParseJAAS(text string) (JAAS, error) {
 		case err != nil:
 			return JAAS{}, err
 		case kind == ';':
-			return j, s.end()
+			return j, nil
 		case kind != 'w' && kind != '"':
 			return JAAS{}, errors.New("the JAAS config entry is not terminated by a semicolon")
 		}
@@ -85,8 +94,9 @@ func (j *JAAS) PlainUsers() map[string]string {
 }
 
 type jaasScanner struct {
-	text string
-	at   int
+	text   string
+	at     int
+	braces bool // { and } are tokens, as in a file
 }
 
 func (s *jaasScanner) option(key string, into map[string]string) error {
@@ -125,7 +135,7 @@ func (s *jaasScanner) word(what string) (string, error) {
 	return text, err
 }
 
-// next returns the next token: 'w' a word, '"' a quoted text, '=' or ';', 0 at the end.
+// next returns the next token: 'w' a word, '"' a quoted text, '=', ';' or a brace, 0 at the end.
 func (s *jaasScanner) next() (kind byte, text string, err error) {
 	if err := s.skip(); err != nil {
 		return 0, "", err
@@ -140,9 +150,18 @@ func (s *jaasScanner) next() (kind byte, text string, err error) {
 	case '"', '\'':
 		text, err := s.quoted(c)
 		return '"', text, err
+	case '{', '}':
+		if s.braces {
+			s.at++
+			return c, "", nil
+		}
+	}
+	ends := " \t\r\n=;\"'"
+	if s.braces {
+		ends += "{}"
 	}
 	from := s.at
-	for s.at < len(s.text) && !strings.ContainsRune(" \t\r\n=;\"'", rune(s.text[s.at])) {
+	for s.at < len(s.text) && !strings.ContainsRune(ends, rune(s.text[s.at])) {
 		s.at++
 	}
 	return 'w', s.text[from:s.at], nil
