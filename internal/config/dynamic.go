@@ -28,6 +28,11 @@ func baseName(name string) (base string, prefixed bool) {
 			return k, true
 		}
 	}
+	// Any other setting of a mechanism is read under its prefix too (Scope), so that it has to be judged as what it is: what only the
+	// node's own file may say, where keys and tokens come from for example, is not for AlterConfigs (CVE-2025-27817).
+	if mechanism, key, ok := strings.Cut(m[1], "."); ok && slices.ContainsFunc(mechanismChoice.allowed, func(a string) bool { return strings.EqualFold(a, mechanism) }) && LookupBroker(key) != nil {
+		return key, true
+	}
 	return m[1], true
 }
 

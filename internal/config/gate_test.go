@@ -51,6 +51,19 @@ func TestGateHoldsForDynamicSettings(t *testing.T) {
 	}
 }
 
+// TestNoAddressesWhileRunning: where keys and tokens come from stands in the node's own file only, under whatever prefix (CVE-2025-27817).
+func TestNoAddressesWhileRunning(t *testing.T) {
+	s := mustLoad(t, combined)
+	for _, key := range []string{"sasl.oauthbearer.jwks.endpoint.url", "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.client.credentials.client.secret"} {
+		for _, prefix := range []string{"", "listener.name.plaintext.", "listener.name.plaintext.oauthbearer.", "listener.name.PLAINTEXT.OAUTHBEARER."} {
+			err := s.ValidateBroker(map[string]string{prefix + key: "file:///etc/passwd"}, true)
+			if err == nil || !strings.Contains(err.Error(), "Cannot update these configs dynamically") {
+				t.Errorf("%s%s: %v", prefix, key, err)
+			}
+		}
+	}
+}
+
 // TestConfigProvidersReadNothing: what looks like a reference to a file or to the environment is a text like any other
 // (CVE-2024-31141).
 func TestConfigProvidersReadNothing(t *testing.T) {
