@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -71,9 +72,10 @@ func (s *Service) draft(ctx context.Context, r CreateRequest) (spec.Cluster, err
 	if err != nil {
 		return none, err
 	}
+	var taken error // said together with what else is refused
 	for _, c := range all {
 		if c.Name == r.Name {
-			return none, &spec.FieldError{Field: "name", Value: r.Name, Rule: "is the name of a cluster already: choose another one, or delete that cluster"}
+			taken = &spec.FieldError{Field: "name", Value: r.Name, Rule: "is the name of a cluster already: choose another one, or delete that cluster"}
 		}
 	}
 	id, err := spec.NewID("c", time.Now(), nil)
@@ -83,12 +85,12 @@ func (s *Service) draft(ctx context.Context, r CreateRequest) (spec.Cluster, err
 	c := spec.Cluster{ID: id, Name: r.Name, Engine: r.Engine, EngineVersion: r.EngineVersion, DistDir: r.DistDir, Profile: r.Profile,
 		Settings: r.Settings, State: spec.Creating, CreatedAt: time.Now().UTC(), KafkaClusterID: newKafkaID()}
 	if err := s.fillEngine(&c, r); err != nil {
-		return none, err
+		return none, errors.Join(taken, err)
 	}
 	if err := s.fillBrokers(&c, r, all); err != nil {
-		return none, err
+		return none, errors.Join(taken, err)
 	}
-	return c, c.Validate()
+	return c, errors.Join(taken, c.Validate())
 }
 
 // newKafkaID is a random UUID as kafka-storage prints it, which never begins

@@ -282,6 +282,9 @@ func TestRefusals(t *testing.T) {
 	if _, err := s.Create(t.Context(), "ann", CreateRequest{Name: "orders"}); len(spec.Fields(err)) != 1 {
 		t.Errorf("a name twice: %v", err)
 	}
+	if _, err := s.Create(t.Context(), "ann", CreateRequest{Name: "orders", MemoryBytes: 1 << 39}); len(spec.Fields(err)) != 2 {
+		t.Errorf("a name twice, and a size: %v", err)
+	}
 	for field, r := range map[string]ChangeRequest{
 		"kind":                   {Kind: "explode"},
 		"brokers":                {Kind: spec.OpScale},

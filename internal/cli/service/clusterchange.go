@@ -56,7 +56,7 @@ func (v *verbs) scaleCommand() *cobra.Command {
 		ValidArgsFunction: v.clusterNames, Example: "  weir cluster scale orders --brokers 5 --plan",
 	}
 	c.Flags().IntVar(&brokers, "brokers", 0, "how many brokers it shall have")
-	c.Flags().StringVar(&throttle, "throttle", "", "the most that a broker copies in a second, such as 50MiB; none for no limit (default: the service's)")
+	c.Flags().StringVar(&throttle, "throttle", "", "the most that a broker copies in a second, such as 50MiB; none for no limit (default: 40MiB)")
 	_ = c.MarkFlagRequired("brokers")
 	ch := v.changing(c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
