@@ -72,7 +72,7 @@ func TestFaultsInNetworks(t *testing.T) {
 		return
 	}
 	s := newScene(t)
-	names := []string{"cut one way out", "full disk", "kill controller", "cut off"}
+	names := []string{"cut one way out", "full disk", "kill controller"}
 	counts := map[string]int{}
 	var length time.Duration
 	if os.Getenv("WEIR_CLUSTER_MINUTES") != "" {
