@@ -38,3 +38,29 @@ func TestFreshVoterWaitsForTheLeadersTerm(t *testing.T) {
 		t.Error("it has all, and does not vote")
 	}
 }
+
+// TestSilentLeaderIsNone: Raft may name a leader for ever that says nothing, to a learner that was removed. Such a node looks by
+// Fetch what has become of it, until a leader is heard of.
+func TestSilentLeaderIsNone(t *testing.T) {
+	s := newSimulation(t, t, 1, "", new(members))
+	q, other := s.nodes[1].q, s.nodes[0].q.raftID
+	pass := func(ticks int) {
+		for range ticks {
+			q.ticks++
+			q.noteLonely(other)
+		}
+	}
+	pass(lonelyTicks - 1)
+	if q.astray() {
+		t.Error("it does not wait for a leader that was heard of lately")
+	}
+	pass(2)
+	if !q.astray() {
+		t.Error("it waits for a leader that has been silent for long")
+	}
+	q.take(&pb.Message{Type: pb.MsgHeartbeat.Enum(), From: &other, To: &q.raftID, Term: new(uint64)})
+	pass(1)
+	if q.astray() {
+		t.Error("it was heard of again")
+	}
+}

@@ -180,6 +180,10 @@ func (q *Quorum) takeInputs() {
 
 func (q *Quorum) take(m *pb.Message) {
 	own := m.GetFrom() == q.raftID || raft.IsLocalMsgTarget(m.GetFrom())
+	switch m.GetType() {
+	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
+		q.heardAt = q.ticks
+	}
 	if !own && (q.muted && q.electedTerm.Load() != 0 && quiet(m.GetType()) || !q.mayAnswer(m)) {
 		return
 	}

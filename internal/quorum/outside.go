@@ -27,14 +27,15 @@ const lonelyTicks = 3 * ticksPerTimeout
 // astray reports whether this node has to follow though it has a log of Raft.
 func (q *Quorum) astray() bool { return q.outside() || q.kraft.Load() > 0 && q.lonely.Load() }
 
-// noteLonely counts the ticks without a leader. It belongs to the loop.
+// noteLonely counts the ticks without a leader. One that says nothing is none: to a learner, for which no election time-out
+// runs, Raft names the leader for ever that has removed it. It belongs to the loop.
 func (q *Quorum) noteLonely(leader uint64) {
-	if leader != 0 {
+	if leader == q.raftID || leader != 0 && q.ticks-q.heardAt < lonelyTicks {
 		q.alone = 0
 		q.lonely.Store(false)
 		return
 	}
-	if q.alone++; q.alone == lonelyTicks {
+	if q.alone++; q.alone == lonelyTicks || leader != 0 && !q.lonely.Load() {
 		q.lonely.Store(true)
 		q.follow.poke()
 	}

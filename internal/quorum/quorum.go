@@ -93,9 +93,10 @@ type Quorum struct {
 	haste       int      // ticks for which this voter hurries to elect another leader: see signs.go
 	ended       uint64   // the leader whose process has ended
 	changing    *memberChange
-	confPending bool // a change of Raft's members is proposed and not applied
-	alone       int  // ticks without a leader
-	renounced   bool // what was proposed did not go into Raft's log, so no offset is certain until the next term
+	confPending bool   // a change of Raft's members is proposed and not applied
+	alone       int    // ticks without a leader
+	heardAt     uint64 // ticks when a leader was last heard of
+	renounced   bool   // what was proposed did not go into Raft's log, so no offset is certain until the next term
 
 	// Owned by the apply worker.
 	snapEnd int64 // what the loaded snapshot contains is not given to the Listener again

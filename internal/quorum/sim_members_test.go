@@ -18,6 +18,7 @@ import (
 // formatted anew. A nil one is of a static quorum and does nothing.
 type members struct {
 	added, removed, refused int
+	open                    map[*Quorum]int // changes that a node was asked for and has not answered
 }
 
 func (n *simNode) directory() [16]byte { return [16]byte{byte(n.index + 1), byte(n.lives)} }
@@ -75,7 +76,7 @@ func (m *members) change(s *simulation) {
 	} else {
 		v, early := n.voter(), s.rnd.IntN(2) == 0
 		if early {
-			leader.q.AddVoter(v, wait, true, m.note(&m.added))
+			leader.q.AddVoter(v, wait, true, m.note(leader, &m.added))
 		} else {
 			leader.q.AddVoter(v, wait, false, m.made(leader, v, true))
 		}
@@ -88,7 +89,7 @@ func (m *members) made(leader *simNode, v Voter, in bool) func(error) {
 	if in {
 		count = &m.added
 	}
-	note := m.note(count)
+	note := m.note(leader, count)
 	return func(err error) {
 		if have, _ := leader.q.voters.Load().find(v.ID); err == nil && (have.DirectoryID == v.DirectoryID) != in {
 			leader.s.t.Fatalf("committed changes: it is said that the change of voter %d is made, the voters are %s", v.ID, leader.q.voters.Load().keys())
@@ -97,8 +98,15 @@ func (m *members) made(leader *simNode, v Voter, in bool) func(error) {
 	}
 }
 
-func (m *members) note(count *int) func(error) {
+// note counts a change when it is answered.
+func (m *members) note(leader *simNode, count *int) func(error) {
+	if m.open == nil {
+		m.open = map[*Quorum]int{}
+	}
+	q := leader.q
+	m.open[q]++
 	return func(err error) {
+		m.open[q]--
 		if err == nil {
 			*count++
 		} else {
@@ -155,7 +163,7 @@ func (m *members) tidy(s *simulation) {
 	}
 	if leader := s.leading(); leader != nil {
 		for _, v := range m.gone(s, leader.q.voters.Load()) {
-			leader.q.RemoveVoter(v.ID, v.DirectoryID, time.Minute, m.note(&m.removed))
+			leader.q.RemoveVoter(v.ID, v.DirectoryID, time.Minute, m.note(leader, &m.removed))
 		}
 	}
 }
@@ -174,6 +182,9 @@ func (m *members) settled(s *simulation) bool {
 	for _, n := range s.nodes {
 		if n.q.voters.Load().keys() != set.keys() {
 			return false
+		}
+		if m.open[n.q] != 0 {
+			s.t.Fatalf("committed changes: node %d has %d changes of voters that it has not answered", n.index, m.open[n.q])
 		}
 	}
 	return true
