@@ -25,6 +25,14 @@ func (c *cluster) readAll(out *outcome) {
 		}
 	}
 	c.checkOrder()
+	// Another broker has to know the commits as well.
+	if id, err := cl.coordinator(c.ctx, "group"); err == nil {
+		m := c.nodes[id-1]
+		c.trace.note("kill node %d, the coordinator", m.id)
+		m.kill(false)
+		c.checkCommitted(cl)
+		m.run()
+	}
 	c.checkCommitted(cl)
 	for _, topic := range []string{registerTopic, loadTopic, "__consumer_offsets"} {
 		c.compareDisks(cl, topic)
