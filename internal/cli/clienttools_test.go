@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var record = flag.Bool("record", false, "run Apache Kafka's own tools and keep what they print as golden files")
+var recordGolden = flag.Bool("record", false, "run Apache Kafka's own tools and keep what they print as golden files")
 
 // javaTools are the classes behind the tools.
 var javaTools = map[string]string{
@@ -39,7 +39,7 @@ func TestClientToolsAgainstKafka(t *testing.T) {
 		broker = startKafka(t)
 	}
 	s := &toolScript{broker: broker, dir: t.TempDir(), members: map[string]func(){}, data: "testdata/clienttools"}
-	if *record {
+	if *recordGolden {
 		s.oracle = startOracle(t, s.dir)
 	}
 	s.play(t)
@@ -164,7 +164,7 @@ func (s *toolScript) run(t *testing.T, stdin, command string) string {
 func (s *toolScript) compare(t *testing.T, name, stdin, command string) {
 	got := s.run(t, stdin, command)
 	file := filepath.Join(s.data, "golden", name+".txt")
-	if s.oracle != nil && *record {
+	if s.oracle != nil && *recordGolden {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

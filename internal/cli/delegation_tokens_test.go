@@ -23,7 +23,7 @@ func TestDelegationTokensAgainstKafka(t *testing.T) {
 	}
 	runKafka(t, n.plain, settings)
 	s := tokenScript(t, n)
-	if *record {
+	if *recordGolden {
 		s.oracle = startOracle(t, s.dir)
 	}
 	s.play(t)

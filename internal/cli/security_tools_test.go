@@ -59,7 +59,7 @@ func TestACLsAgainstKafka(t *testing.T) {
 	runKafka(t, n.plain, settings)
 	s := securityScript(t, "testdata/acls", n)
 	s.alike = withoutOrder
-	if *record {
+	if *recordGolden {
 		s.oracle = startOracle(t, s.dir)
 	}
 	s.play(t)
@@ -69,7 +69,7 @@ func TestACLsAgainstKafka(t *testing.T) {
 // what they said on a node of Apache Kafka.
 func TestSecurityToolsOfJavaAgainstKafka(t *testing.T) {
 	kafkaDist(t)
-	if *record {
+	if *recordGolden {
 		t.Skip("with -record the outputs come from a node of Apache Kafka; WEIR_KAFKA_DIST alone compares")
 	}
 	for _, data := range []string{"testdata/acls", "testdata/tokens"} {

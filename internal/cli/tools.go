@@ -57,6 +57,7 @@ func Tools() []Tool {
 		{"kafka-log-dirs", newLogDirsTool},
 		{"kafka-reassign-partitions", newReassignTool},
 		{"kafka-leader-election", newLeaderElectionTool},
+		{"kafka-replica-verification", newReplicaVerificationTool},
 		{"kafka-metadata-quorum", newMetadataQuorumTool},
 		{"kafka-features", newFeaturesTool},
 		{"kafka-verifiable-consumer", newVerifiableConsumer},
