@@ -47,6 +47,8 @@ type Config struct {
 	Host string
 	// Within is a command that the process is run by, which must become the process, such as nsenter.
 	Within []string
+	// Format are further arguments of kafka-storage format. A single Weir formats itself without any.
+	Format []string
 	// Each, if there is one, changes what is particular to one of StartNodes' nodes, whose number it is told, before its
 	// settings are written.
 	Each func(node int, b *Broker) error
@@ -102,7 +104,7 @@ func Start(ctx context.Context, c Config) (*Broker, error) {
 	if err := b.prepare(); err != nil {
 		return nil, err
 	}
-	if b.Binary == "" || b.brokerOnly() { // a single Weir formats itself
+	if b.Binary == "" || b.brokerOnly() || b.Format != nil { // a single Weir formats itself
 		if err := b.format(ctx); err != nil {
 			return nil, err
 		}
@@ -159,11 +161,11 @@ func (b *Broker) writeProps() error {
 }
 
 // format gives an empty directory a cluster id, as Kafka 4 wants it.
-func (b *Broker) format(ctx context.Context, how ...string) error {
+func (b *Broker) format(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(b.DataDir(), "meta.properties")); err == nil {
 		return nil
 	}
-	args := append([]string{"format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()}, how...)
+	args := append([]string{"format", "-t", "5L6g3nShT-eMCtK--X86sw", "-c", b.PropsFile()}, b.Format...)
 	cmd := exec.CommandContext(ctx, b.Binary, append([]string{"kafka-storage"}, args...)...)
 	if b.Binary == "" {
 		cmd = b.Dist.Command(ctx, "kafka-storage", args...)
