@@ -70,7 +70,7 @@ func (x *chaos) fault(ctx context.Context) {
 		x.later(ctx, 8*time.Second, func() { m.disk.set(func() { m.disk.slow = 0 }) })
 	case k < 73:
 		x.note("full disk of node %d", m.id)
-		m.disk.set(func() { m.disk.full = true })
+		m.disk.set(func() { m.disk.full, m.disk.filled = true, true })
 		x.later(ctx, 6*time.Second, func() { x.note("disk of node %d has room", m.id); m.disk.set(func() { m.disk.full = false }) })
 	case k < 77:
 		x.failDir(ctx, m)

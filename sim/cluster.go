@@ -307,6 +307,12 @@ func (m *machine) shutDown() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if p.over {
+		if m.process == p && m.leaving { // it ended by itself
+			m.leaving = false
+			if m.wanted {
+				m.launch()
+			}
+		}
 		return errors.New("killed meanwhile")
 	}
 	p.over, m.leaving = true, false

@@ -21,6 +21,7 @@ type disk struct {
 	slow   time.Duration // a call takes up to this
 	bad    string        // calls below this directory fail
 	full   bool          // writes of records fail for want of room
+	filled bool          // that was so while this process ran
 	frozen chan struct{} // calls wait until it is closed
 }
 
@@ -53,7 +54,7 @@ func (d *disk) end() {
 	if d.mount != nil {
 		d.mount.over = true
 	}
-	d.bad, d.slow, d.full = "", 0, false
+	d.bad, d.slow, d.full, d.filled = "", 0, false, false
 	d.thaw()
 	d.mu.Unlock()
 }

@@ -197,7 +197,7 @@ func (c *cluster) heal() {
 		m.skew.Store(0)
 		bad := false
 		m.disk.set(func() {
-			bad = m.disk.bad != ""
+			bad = m.disk.bad != "" || m.disk.filled // who leads from a full disk gives the directory up
 			m.disk.bad, m.disk.slow, m.disk.full = "", 0, false
 			m.disk.thaw()
 		})

@@ -10,14 +10,16 @@ type Mutant struct {
 	File, Old, New string
 	// Check is the test that has to fail, in the package of File or in Package.
 	Check, Package string
-	// Seeds is how many histories the check may try; 0: its own number.
-	Seeds int
+	// Seeds is how many histories the check may try; 0: its own number. From is the first of them, 0: its own.
+	Seeds, From int
 }
 
 const (
-	modelCheck  = "^TestModel$"      // partition: one partition under faults, stepped by a seed
-	quorumCheck = "^TestSimulation$" // quorum: voters on disks and a network that fail
-	crashCheck  = "^TestCrash$"      // log: power cuts at any call
+	modelCheck  = "^TestModel$"             // partition: one partition under faults, stepped by a seed
+	quorumCheck = "^TestSimulation$"        // quorum: voters on disks and a network that fail
+	votersCheck = "^TestDynamicSimulation$" // quorum: the same, with voters that are added, removed and wiped
+	crashCheck  = "^TestCrash$"             // log: power cuts at any call
+	wholeCheck  = "^TestCluster$"           // sim: whole clusters
 )
 
 // All are the mutants, by the room in which they are.
@@ -67,4 +69,40 @@ var All = []Mutant{
 		Old: " || len(isr) < min(c.minISR, len(replicas)) {", New: " {"},
 	{Name: "a shrunk ISR keeps its replicas from leading for ever", File: "internal/controller/election.go", Check: "^TestEligibleLeaders$",
 		Old: "	if len(c.isr) >= c.minISR {\n", New: "	if len(c.isr) > 0 {\n"},
+
+	{Name: "a wiped voter votes under its old id", File: "internal/quorum/fresh.go", Check: quorumCheck, Seeds: 400,
+		Old: "	if !q.fresh.Load() {\n		return true\n	}\n	switch", New: "	if !q.fresh.Load() || m != nil {\n		return true\n	}\n	switch"},
+	{Name: "two changes of the voters at once", File: "internal/quorum/members.go", Check: votersCheck, Seeds: 200,
+		Old: "	if q.changing != nil || q.confPending || len(q.learners()) > 0 {", New: "	if false {"},
+	{Name: "a voter is said to be added before that is committed", File: "internal/quorum/members.go", Check: votersCheck, Seeds: 200,
+		Old: "			if c.early {\n", New: "			if !c.early || c.early {\n"},
+	{Name: "a removed voter counts for the majority", File: "internal/quorum/confchange.go", Check: votersCheck, Seeds: 200,
+		Old: "		q.node.ApplyConfChange(&cc)\n", New: "		if cc.GetType() != pb.ConfChangeRemoveNode {\n			q.node.ApplyConfChange(&cc)\n		}\n"},
+	{Name: "an added voter does not count for the majority", File: "internal/quorum/confchange.go", Check: votersCheck, Seeds: 200,
+		Old: "		q.node.ApplyConfChange(&cc)\n", New: "		if cc.GetType() != pb.ConfChangeAddNode {\n			q.node.ApplyConfChange(&cc)\n		}\n"},
+	{Name: "a change of the voters is forgotten in a restart", File: "internal/quorum/confchange.go", Check: votersCheck, Seeds: 200,
+		Old: "	q.applied.Conf = changedConf(q.applied.Conf, &cc)\n", New: "	_ = changedConf(q.applied.Conf, &cc)\n"},
+	{Name: "a snapshot has no voters", File: "internal/quorum/snapshot.go", Check: votersCheck, Seeds: 200,
+		Old: "		if w.head.Voters != nil {\n			w.b", New: "		if w.head.Voters != nil && w.head.Now < 0 {\n			w.b"},
+	{Name: "a fresh voter votes with what its leader knows as committed", File: "internal/quorum/fresh.go", Check: "^TestFreshVoterWaitsForTheLeadersTerm$",
+		Old: "!leads && term < q.freshTerm.Load()", New: "!leads && term < 0"},
+	{Name: "a former leader promises what is not on its disk", File: "internal/replica/fetcher.go", Check: "^TestFormerLeaderSyncsBeforeItFollows$",
+		Old: "		case unsettled(l):\n", New: "		case unsettled(l) && now.IsZero():\n"},
+
+	{Name: "acknowledged before the ISR has it", File: "internal/replica/leader.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+		Old: "	hw := r.leader.HighWatermark(old, promised(l), int(r.minInSync.Load()), m.now(), m.alive)\n", New: "	hw := max(old, promised(l))\n"},
+	{Name: "a follower does not truncate", File: "internal/replica/follower.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+		Old: "	return l.TruncateAsFollower(offset, epoch)\n", New: "	return nil\n"},
+	{Name: "consumers read what is not committed", File: "internal/replica/fetch.go", Package: "sim", Check: wholeCheck, Seeds: 60,
+		Old: "		return log.BoundHighWatermark\n", New: "		return log.BoundLogEnd\n"},
+	{Name: "producers are forgotten after failover", File: "internal/log/producerload.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+		Old: "	if err := r.run(); err != nil {\n", New: "	if err := error(nil); err != nil {\n"},
+	{Name: "a repeated batch is not recognized", File: "internal/log/producerstate.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+		Old: "		if kept := e.batches[i]; kept.lastSeq == last && kept.firstSeq() == first {\n", New: "		if kept := e.batches[i]; kept.lastSeq == last && kept.firstSeq() == first && last < 0 {\n"},
+	{Name: "committed offsets are lost when the coordinator moves", File: "internal/coordinator/load.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+		Old: "		if len(piece) == 0 {\n", New: "		if len(piece) >= 0 {\n"},
+	{Name: "a produce is answered without waiting for the ISR", File: "internal/replica/produce.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+		Old: "	committed := l.HighWatermark() >= s.Offset\n", New: "	committed := l.HighWatermark() >= s.Offset || l.LogEndOffset() >= s.Offset\n"},
+	{Name: "the entry of a formatted directory is not synced", File: "internal/node/format/format.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+		Old: "		if err := vfs.MakeDir(fsys, dir.Path); err != nil {\n", New: "		if err := fsys.MkdirAll(dir.Path); err != nil {\n"},
 }

@@ -64,6 +64,9 @@ func plant(t *testing.T, root string, m Mutant) (said string, caught bool) {
 	if m.Seeds > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprint("WEIR_MODEL_SEEDS=", m.Seeds), fmt.Sprint("WEIR_SIM_SEEDS=", m.Seeds))
 	}
+	if m.From > 0 {
+		cmd.Env = append(cmd.Env, fmt.Sprint("WEIR_MODEL_FROM=", m.From), fmt.Sprint("WEIR_SIM_FROM=", m.From))
+	}
 	out, err := cmd.CombinedOutput()
 	text := string(out)
 	if strings.Contains(text, "[build failed]") || strings.Contains(text, "[setup failed]") || strings.Contains(text, "no tests to run") {
