@@ -64,3 +64,16 @@ func TestSilentLeaderIsNone(t *testing.T) {
 		t.Error("it was heard of again")
 	}
 }
+
+// TestSoleVoterLeadsAnew: a leader that gave its term up waits for the others to elect another. When it is the only voter, since the
+// others were removed meanwhile, it begins another term by itself.
+func TestSoleVoterLeadsAnew(t *testing.T) {
+	r := start(t, testConfig(newFS(t), nil))
+	r.rec.mu.Lock()
+	had := r.rec.leads
+	r.rec.mu.Unlock()
+	r.inLoop(r.renounce)
+	r.rec.until(t, "another term", func() bool { return r.rec.leads > had })
+	r.committed(t, r.topic(t, "t"))
+	r.close(t)
+}

@@ -106,6 +106,9 @@ func (q *Quorum) tick() {
 		q.renounced = q.renounced || q.handing == 0 // the other did not take it
 	}
 	q.muted = q.renounced || q.stalled()
+	if q.renounced && q.electedTerm.Load() != 0 && q.sole() {
+		q.beginAnew()
+	}
 	if q.ticks++; q.ticks%ticksPerTimeout == 0 && q.electedTerm.Load() != 0 {
 		q.referAgain()
 	}
@@ -116,6 +119,26 @@ func (q *Quorum) tick() {
 		q.resting()
 	}
 	q.noteLonely(q.node.BasicStatus().Lead)
+}
+
+// sole reports whether this node is the only voter, by what Raft has applied.
+func (q *Quorum) sole() bool {
+	voters := q.node.Status().Config.Voters.IDs()
+	_, own := voters[q.raftID]
+	return own && len(voters) == 1
+}
+
+// beginAnew ends the term of a leader that has given it up and is the only voter, the others having been removed meanwhile:
+// nobody else would. It is told of a later term, and campaigns.
+func (q *Quorum) beginAnew() {
+	later := q.node.BasicStatus().HardState.GetTerm() + 1
+	if err := q.node.Step(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: &q.raftID, To: &q.raftID, Term: &later}); err != nil {
+		q.log.Error("metadata quorum: the term that was given up goes on", "error", err)
+		return
+	}
+	if err := q.node.Campaign(); err != nil {
+		q.log.Error("metadata quorum: campaign", "error", err)
+	}
 }
 
 // referAgain has Raft refer voters to a point once more that were referred to one for long: they may have crashed since.
