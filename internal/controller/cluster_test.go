@@ -216,6 +216,49 @@ func TestEligibleLeaders(t *testing.T) {
 	}
 }
 
+// TestWipedLastLeader: the last replica in sync loses its disk, and the one that was eligible dies without flushing. The leader
+// comes back with an empty directory: it must not lead, whatever the order, and the other does, which has all but what it had not
+// flushed.
+func TestWipedLastLeader(t *testing.T) {
+	for _, order := range []string{"told of its directory first", "told of its directory late"} {
+		t.Run(order, func(t *testing.T) {
+			k := three(t, 1, "min.insync.replicas", "2")
+			p := k.partition(0)
+			a, b := p.Leader, p.Replicas[1]
+			k.alter(0, a, b)
+			k.alter(0, a)
+			k.beat(b, true, false)
+			k.beat(a, true, false)
+			empty := [16]byte{byte(a), 0xee}
+			k.registerWith(a, -1, empty)
+			k.beat(a, false, false)
+			assign := func() {
+				req := kmsg.NewPtrAssignReplicasToDirsRequest()
+				req.BrokerID, req.BrokerEpoch = a, k.epochs[a]
+				part := kmsg.NewAssignReplicasToDirsRequestDirectoryTopicPartition()
+				topic := kmsg.NewAssignReplicasToDirsRequestDirectoryTopic()
+				topic.TopicID, topic.Partitions = k.c.Image().TopicByName("t").ID, []kmsg.AssignReplicasToDirsRequestDirectoryTopicPartition{part}
+				dir := kmsg.NewAssignReplicasToDirsRequestDirectory()
+				dir.ID, dir.Topics = empty, []kmsg.AssignReplicasToDirsRequestDirectoryTopic{topic}
+				req.Directories = append(req.Directories, dir)
+				ask[*kmsg.AssignReplicasToDirsResponse](k, req)
+			}
+			if order == "told of its directory first" {
+				assign()
+			}
+			k.register(b, -1)
+			if now := k.partition(0); now.HasLeader() {
+				t.Errorf("before the other is there: %+v", now)
+			}
+			k.beat(b, false, false)
+			assign()
+			if now := k.partition(0); now.Leader != b || !slices.Equal(now.ISR, []int32{b}) {
+				t.Errorf("%+v, want %d to lead", now, b)
+			}
+		})
+	}
+}
+
 func TestUncleanElection(t *testing.T) {
 	k := three(t, 1, "min.insync.replicas", "2")
 	p := k.partition(0)

@@ -30,6 +30,7 @@ type change struct {
 	mayLead   func(broker int32) bool
 	directory func(broker int32) image.UUID // of a replica that is new
 	unclean   []int32                       // replicas that may have lost data
+	lost      func(broker int32) bool       // the directory that a replica lay in is not there any more
 
 	isr, replicas, removing, adding []int32
 	recovery                        int8
@@ -40,7 +41,7 @@ type change struct {
 // newChange begins a change that changes nothing.
 func newChange(topic image.TopicID, index int32, p *image.Partition) *change {
 	return &change{topic: topic, index: index, p: p, isr: p.ISR, replicas: p.Replicas, removing: p.Removing, adding: p.Adding,
-		recovery: p.LeaderRecoveryState, eligible: p.ELR, lastKnown: p.LastKnownELR}
+		recovery: p.LeaderRecoveryState, eligible: p.ELR, lastKnown: p.LastKnownELR, lost: func(int32) bool { return false }}
 }
 
 // build returns the record, nil if nothing changes.
@@ -210,16 +211,33 @@ func (c *change) setEligible(r *mr.PartitionChangeRecord) {
 }
 
 // setLastKnown keeps the last leader of a partition that has lost its ISR, and forgets it when there is a leader again.
+// Unlike Kafka's it does not count on a leader whose directory is gone, and that would come back with an empty log: the last
+// eligible replica has all that was committed too, as far as it had flushed it.
 func (c *change) setLastKnown(r *mr.PartitionChangeRecord) {
 	if !c.elr {
 		return
 	}
 	have := c.p.LastKnownELR
-	if r.ISR != nil && len(r.ISR) == 0 && (len(have) != 1 || have[0] != c.p.Leader) && c.p.Leader != image.NoLeader {
+	switch last := c.lastEligible(); {
+	case r.ISR != nil && len(r.ISR) == 0 && (len(have) != 1 || have[0] != c.p.Leader) && c.p.Leader != image.NoLeader:
 		r.LastKnownELR = []int32{c.p.Leader}
-	} else if (r.Leader >= 0 || c.p.HasLeader() && r.Leader != image.NoLeader) && len(have) > 0 {
+	case (r.Leader >= 0 || c.p.HasLeader() && r.Leader != image.NoLeader) && len(have) > 0:
 		r.LastKnownELR = []int32{}
+	case r.Leader < 0 && last != image.NoLeader && (len(have) == 0 || c.lost(have[0])):
+		r.LastKnownELR = []int32{last}
 	}
+}
+
+// lastEligible is the replica that was eligible until this change, if none is left that is in sync or eligible.
+func (c *change) lastEligible() int32 {
+	if len(c.isr) == 0 && len(c.eligible) == 0 {
+		for _, id := range c.p.ELR {
+			if slices.Contains(c.unclean, id) && slices.Contains(c.replicas, id) {
+				return id
+			}
+		}
+	}
+	return image.NoLeader
 }
 
 func (c *change) setAssignment(r *mr.PartitionChangeRecord) {

@@ -75,6 +75,7 @@ func (c *Controller) changeOf(t *image.Topic, index int32, p *image.Partition) *
 	ch.minISR = c.minISR(t.Name, len(p.Replicas))
 	ch.mayLead = func(id int32) bool { return c.isActive(id) && c.state.Broker(id).Online(p.Directory(id)) }
 	ch.directory = c.defaultDirectory
+	ch.lost = func(id int32) bool { b := c.state.Broker(id); return b != nil && !b.Online(p.Directory(id)) }
 	return ch
 }
 
@@ -322,5 +323,8 @@ func (c *Controller) assignOne(b *image.Broker, dir image.UUID, id image.TopicID
 	r.TopicID, r.PartitionID = id, index
 	r.Directories = slices.Clone(p.Directories)
 	r.Directories[at] = dir
+	if slices.Contains(p.LastKnownELR, b.ID) && !b.Online(p.Directory(b.ID)) {
+		r.LastKnownELR = []int32{} // what it had is gone with its directory: it begins with an empty log
+	}
 	return r, nil
 }
