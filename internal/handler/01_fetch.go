@@ -121,7 +121,7 @@ func (f *fetch) requested() []fetchItem {
 			items = append(items, fetchItem{
 				key:                fetchKey{id: t.TopicID, name: t.Topic, index: p.Partition},
 				currentLeaderEpoch: p.CurrentLeaderEpoch, fetchOffset: p.FetchOffset,
-				lastFetchedEpoch: p.LastFetchedEpoch, logStartOffset: p.LogStartOffset, maxBytes: p.PartitionMaxBytes,
+				lastFetchedEpoch: p.LastFetchedEpoch, logStartOffset: p.LogStartOffset, highWatermark: p.HighWatermark, maxBytes: p.PartitionMaxBytes,
 			})
 		}
 	}

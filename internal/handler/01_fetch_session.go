@@ -2,6 +2,7 @@ package handler
 
 import (
 	"container/list"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -32,6 +33,7 @@ type fetchItem struct {
 	fetchOffset        int64
 	lastFetchedEpoch   int32
 	logStartOffset     int64 // of a follower
+	highWatermark      int64 // that a follower knows (KIP-1166); math.MaxInt64 if it does not say
 	maxBytes           int32
 }
 
@@ -65,6 +67,9 @@ func (s *fetchSession) update(items []fetchItem, forget []fetchKey) {
 		if c := s.partitions[it.key]; c != nil {
 			it.key = c.item.key
 			c.item = it
+			if it.highWatermark != math.MaxInt64 {
+				c.highWatermark = it.highWatermark // what it was told may have come too early or too late for it
+			}
 			continue
 		}
 		it.key.name = strings.Clone(it.key.name) // the request's bytes do not outlive its answer

@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -58,6 +59,25 @@ func TestSessionTellsOnlyNews(t *testing.T) {
 	moved.LogStartOffset = 2
 	if !cached.record(&moved, false) || !cached.record(&moved, true) {
 		t.Fatal("a new log start and data are news")
+	}
+}
+
+// A follower that could make no use of the watermark that it was told says what it knows (KIP-1166), and is told again.
+func TestSessionTellsAFollowerAgain(t *testing.T) {
+	s := newFetchSessions(10, time.Now).create(itemsOf("a"), false, true)
+	cached := s.partitions[fetchKey{name: "a"}]
+	answer := wire.FetchPartition{HighWatermark: 5, LogStartOffset: 0, PreferredReadReplica: -1}
+	cached.record(&answer, false)
+	for _, c := range []struct {
+		knows int64
+		told  bool
+	}{{math.MaxInt64, false}, {5, false}, {3, true}, {-1, true}} {
+		again := itemsOf("a")
+		again[0].highWatermark = c.knows
+		s.update(again, nil)
+		if got := cached.record(&answer, false); got != c.told {
+			t.Errorf("a follower that knows %d is told: %v, want %v", c.knows, got, c.told)
+		}
 	}
 }
 

@@ -206,7 +206,7 @@ func (f *fetcher) request() (*kmsg.FetchRequest, time.Duration) {
 			p.due = false
 			p.told = position{offset: l.LogEndOffset(), start: l.LogStartOffset(), lastEpoch: l.LatestEpoch()}
 			p.inSession = true
-			b.add(p, set.FetchMaxBytes)
+			b.add(p, l.HighWatermark(), set.FetchMaxBytes)
 		}
 	}
 	clear(f.due[len(later):])
@@ -242,7 +242,9 @@ type fetchBuilder struct {
 	forgotten map[wire.TopicID]int
 }
 
-func (b *fetchBuilder) add(p *following, maxBytes int32) {
+// add has a replica asked for. The high watermark is what the follower knows (KIP-1166), so that the leader tells it when it
+// has another, also if an answer with it came when the follower could make no use of it.
+func (b *fetchBuilder) add(p *following, highWatermark int64, maxBytes int32) {
 	i, ok := b.at[p.r.TopicID]
 	if !ok {
 		i = len(b.req.Topics)
@@ -253,7 +255,7 @@ func (b *fetchBuilder) add(p *following, maxBytes int32) {
 	}
 	in := kmsg.NewFetchRequestTopicPartition()
 	in.Partition, in.CurrentLeaderEpoch, in.FetchOffset, in.LogStartOffset = p.r.Index, p.epoch, p.told.offset, p.told.start
-	in.LastFetchedEpoch, in.PartitionMaxBytes = p.told.lastEpoch, maxBytes
+	in.LastFetchedEpoch, in.PartitionMaxBytes, in.HighWatermark = p.told.lastEpoch, maxBytes, highWatermark
 	b.req.Topics[i].Partitions = append(b.req.Topics[i].Partitions, in)
 }
 

@@ -49,6 +49,9 @@ func TestFormerLeaderSyncsBeforeItFollows(t *testing.T) {
 	if req == nil {
 		t.Fatal("it asks for nothing, though all is on its disk")
 	}
+	if knows := req.Topics[0].Partitions[0].HighWatermark; knows != r.Log().HighWatermark() {
+		t.Errorf("it says that it knows the watermark %d, and knows %d", knows, r.Log().HighWatermark())
+	}
 	if at := req.Topics[0].Partitions[0].FetchOffset; at != 1 || r.Log().FlushedOffset() != 1 {
 		t.Errorf("it asks from offset %d on, and its disk has %d", at, r.Log().FlushedOffset())
 	}
