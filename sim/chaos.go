@@ -69,9 +69,7 @@ func (x *chaos) fault(ctx context.Context) {
 		m.disk.set(func() { m.disk.slow = d })
 		x.later(ctx, 8*time.Second, func() { m.disk.set(func() { m.disk.slow = 0 }) })
 	case k < 73:
-		x.note("full disk of node %d", m.id)
-		m.disk.set(func() { m.disk.full, m.disk.filled = true, true })
-		x.later(ctx, 6*time.Second, func() { x.note("disk of node %d has room", m.id); m.disk.set(func() { m.disk.full = false }) })
+		x.fillDisk(ctx, m)
 	case k < 77:
 		x.failDir(ctx, m)
 	case k < 80:
@@ -236,6 +234,19 @@ func (x *chaos) freeze(ctx context.Context, m *machine) {
 	})
 }
 
+// fillDisk leaves a disk without room for a while. Who leads from it gives its directory up, and may end with that.
+func (x *chaos) fillDisk(ctx context.Context, m *machine) {
+	if !x.mayDie(m) {
+		return
+	}
+	x.note("full disk of node %d", m.id)
+	m.mu.Lock()
+	m.unclean = true
+	m.mu.Unlock()
+	m.disk.set(func() { m.disk.full, m.disk.filled = true, true })
+	x.later(ctx, 6*time.Second, func() { x.note("disk of node %d has room", m.id); m.disk.set(func() { m.disk.full = false }) })
+}
+
 func (x *chaos) failDir(ctx context.Context, m *machine) {
 	dir := []string{"/a", "/b"}[x.rng.IntN(2)]
 	if !x.mayDie(m) {
@@ -377,7 +388,7 @@ func (c *cluster) survey(ctx context.Context) {
 			p := m.process
 			look := (m.unclean || m.lossy) && p != nil && !p.over && p.n != nil
 			m.mu.Unlock()
-			m.disk.set(func() { look = look && m.disk.bad == "" })
+			m.disk.set(func() { look = look && m.disk.bad == "" && !m.disk.full })
 			if !look {
 				continue
 			}
