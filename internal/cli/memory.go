@@ -11,6 +11,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,7 +29,7 @@ func tuneMemory(log *slog.Logger) {
 		}
 	}
 	if os.Getenv("GOGC") == "" {
-		(&gcTuner{last: time.Now()}).watch()
+		(&gcTuner{last: time.Now(), quiet: quietAfter, release: debug.FreeOSMemory}).watch()
 	}
 }
 
@@ -75,11 +76,20 @@ func lowest(root, dir, file string) int64 {
 // heapFloor is how much garbage may pile up under load before it is collected, however small the live heap is.
 const heapFloor = 64 << 20
 
+// quietAfter is how long after a collection that no other follows what is left is collected and given back. A collection for
+// the lack of another would come two minutes later.
+const quietAfter = 5 * time.Second
+
 // gcTuner sets the pace of the garbage collector after each collection. While collections follow each other within
 // a second, the next one waits until the heap has grown to heapFloor; a quiet process stays small.
 type gcTuner struct {
 	last    time.Time
 	percent int
+
+	quiet   time.Duration
+	release func()      // collects, and gives memory back
+	timer   *time.Timer // runs it when nothing was collected for that long
+	own     atomic.Bool // the next collection is release's
 }
 
 // watch arms a finalizer that runs after the next collection and arms the one after it.
@@ -98,6 +108,12 @@ func (t *gcTuner) tune(now time.Time, live uint64) {
 		want = int(100 * (heapFloor - live) / live)
 	}
 	t.last = now
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+	if !t.own.Swap(false) {
+		t.timer = time.AfterFunc(t.quiet, func() { t.own.Store(true); t.release() })
+	}
 	if want == t.percent || t.percent > 0 && want > 100 && want*10 > t.percent*9 && want*9 < t.percent*10 {
 		return
 	}

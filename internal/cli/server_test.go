@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-stream/weir/internal/cli/machine"
 	"github.com/weir-stream/weir/internal/config"
@@ -265,8 +266,29 @@ func TestContainerSettings(t *testing.T) {
 	}
 }
 
+// What a burst left is collected and given back once it is over, and that collection asks for no other.
+func TestGCTunerGivesBackWhenItIsQuiet(t *testing.T) {
+	gone := make(chan struct{})
+	g := &gcTuner{quiet: time.Hour, release: func() { t.Error("within the burst") }}
+	defer func() { g.own.Store(true); g.percent = 0; g.tune(g.last.Add(1e10), 0) }()
+	at := g.last
+	g.tune(at.Add(1e8), 8<<20)
+	within := g.timer
+	g.quiet, g.release = time.Millisecond, func() { close(gone) }
+	g.tune(at.Add(2e8), 8<<20)
+	<-gone
+	if within.Stop() {
+		t.Error("two are waiting")
+	}
+	g.quiet = time.Hour
+	g.tune(at.Add(3e8), 8<<20)
+	if g.timer.Stop() {
+		t.Error("the collection that gave back asks for another")
+	}
+}
+
 func TestGCTunerKeepsQuietProcessesSmall(t *testing.T) {
-	g := &gcTuner{}
+	g := &gcTuner{quiet: time.Hour, release: func() {}}
 	defer func() { g.percent = 0; g.tune(g.last.Add(1e10), 0) }()
 	at := g.last
 	g.tune(at.Add(1e8), 8<<20)
