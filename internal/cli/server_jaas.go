@@ -26,7 +26,7 @@ func jaasOverrides(cfg *config.Set, kafkaOpts string) ([]string, error) {
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("KAFKA_OPTS has %s%s: %v", jaasFlag, name, err) // not the error of the file with settings
+		return nil, fmt.Errorf("KAFKA_OPTS has %s%s: %s", jaasFlag, name, err.Error()) // not the error of the file with settings
 	}
 	sections, err := sasl.ParseJAASFile(string(data))
 	if err != nil {

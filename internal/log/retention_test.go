@@ -72,10 +72,10 @@ func TestRetentionByAge(t *testing.T) {
 // nothing for the time being. OFFSET_OUT_OF_RANGE, after which it would begin anew elsewhere, is for what is not in the log.
 func TestKIP392ReadBeyondTheHighWatermark(t *testing.T) {
 	x := newManaged(t, vfs.NewMem(), "/a")
-	l := filled(t, x, 6)
+	filled(t, x, 6)
 	must.NoError(t, x.m.Abandon())
 	x.open()
-	l = x.log("p", 0)
+	l := x.log("p", 0)
 	l.SetHighWatermark(2)
 	hw := l.HighWatermark()
 	for offset := hw; offset <= l.LogEndOffset(); offset++ {
