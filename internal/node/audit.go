@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/weir-stream/weir/internal/config"
-	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/security/audit"
 	"github.com/weir-stream/weir/internal/telemetry"
 )
@@ -32,7 +31,7 @@ func (n *Node) openAudit(cfg *config.Set) error {
 		}
 		sink = f
 	case topic != "" && cfg.Node().Broker:
-		sink, group = &auditSink{n: n, topic: topic, log: n.room("audit")}, n.trail
+		sink, group = &auditSink{n: n, topic: topic}, n.trail
 	default:
 		sink = audit.LogSink{Logger: n.room("audit")}
 	}
@@ -40,10 +39,6 @@ func (n *Node) openAudit(cfg *config.Set) error {
 	n.audit = events
 	n.opts.Metrics.CounterFunc(telemetry.AuditEvents, func() float64 { return float64(events.Written()) })
 	n.opts.Metrics.CounterFunc(telemetry.AuditDropped, func() float64 { return float64(events.Dropped()) })
-	n.runAudit(group, events, sink)
-	return nil
-}
-
-func (n *Node) runAudit(group *lifecycle.Group, events *audit.Log, sink audit.Sink) {
 	group.Go("audit", func(ctx context.Context) { events.Run(ctx, sink) })
+	return nil
 }

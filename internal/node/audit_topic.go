@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -34,7 +33,6 @@ const (
 type auditSink struct {
 	n     *Node
 	topic string
-	log   *slog.Logger
 
 	batch record.Builder
 	key   []byte
