@@ -34,3 +34,31 @@ func TestHardStateOutlivesPower(t *testing.T) {
 		}
 	}
 }
+
+// TestCommitIndexGoesWithEntries: a commit index that came alone is durable with the entries behind it. Who has the entry of a
+// change of the voters has to know that the change before it is committed: it would take part in elections as the set was
+// two changes ago, which may have a majority beside the present one's.
+func TestCommitIndexGoesWithEntries(t *testing.T) {
+	fs := newFS(t)
+	id, term, vote := uint64(7), uint64(2), uint64(0)
+	state := func(commit uint64) *pb.HardState { return &pb.HardState{Term: &term, Vote: &vote, Commit: &commit} }
+	dir := "/data/raft"
+	l, err := createRaftLog(fs, dir, point{Index: 1, Term: 1, Conf: &pb.ConfState{Voters: []uint64{id}}}, state(1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &Quorum{raft: l, raftID: id, cfg: testConfig(fs, nil)}
+	entry := func(i uint64) *pb.Message { return &pb.Message{Entries: []*pb.Entry{{Term: &term, Index: &i}}} }
+	commit := uint64(2)
+	for _, m := range []*pb.Message{entry(2), {Term: &term, Vote: &vote, Commit: &commit}, entry(3)} {
+		if err := q.appendItems(t.Context(), []appendItem{{msg: m}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l, err = openRaftLog(fs.Crash(rand.New(rand.NewPCG(1, 1))), dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.hs.GetCommit(); got != commit {
+		t.Errorf("after a power cut entry 3 is there and index %d is committed, want %d", got, commit)
+	}
+}

@@ -140,8 +140,12 @@ func (q *Quorum) appendGroup(ctx context.Context, ms []*pb.Message) error {
 			return err
 		}
 	}
-	// A commit index alone need not be durable; it goes with the next group.
+	// A commit index alone need not be durable; it goes with the next group. There it has to be: an entry that changes the voters
+	// makes sense only with the knowledge that the change before it is committed.
 	if mustSync {
+		if hs == nil {
+			hs = q.raft.hs
+		}
 		if err := q.writeGroup(ctx, entries, hs); err != nil {
 			return err
 		}
