@@ -48,10 +48,8 @@ race: ## the same without -short, not cached: long random histories
 	$(GO) test -race -count=1 -timeout 60m ./...
 
 SEEDS ?= 20000
-sim: ## seeded histories under faults: SEEDS of one partition, SEEDS/20 of a quorum of each kind, SEEDS/200 of whole clusters, SEEDS/10 power cuts of a log
-	set -o pipefail; WEIR_SIM_SEEDS=$$(( $(SEEDS) / 200 )) $(GO) test -count=1 -v -timeout 60m -run '^TestCluster$$' ./sim | grep -v '^ *=== '
-	set -o pipefail; WEIR_MODEL_SEEDS=$(SEEDS) WEIR_SIM_SEEDS=$$(( $(SEEDS) / 20 )) $(GO) test -count=1 -v -timeout 60m -run '^(TestModel|TestSimulation|TestDynamicSimulation)$$' ./internal/partition ./internal/quorum | grep -v '^ *=== \|^    --- PASS'
-	$(GO) test -count=1 -timeout 60m -run '^TestCrash$$' ./internal/log -crashes $$(( $(SEEDS) / 10 ))
+sim: ## seeded histories under faults: SEEDS of one partition, SEEDS/40 of a quorum of each kind, SEEDS/200 of whole clusters, SEEDS/10 power cuts of a log
+	@SEEDS=$(SEEDS) scripts/check.sh sim
 
 sim-mutants: ## plants known faults, one at a time: the simulations must notice each
 	set -o pipefail; $(GO) test -tags mutants -count=1 -v -timeout 30m ./internal/testkit/mutants | grep -v '^=== '

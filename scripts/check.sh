@@ -25,12 +25,16 @@ stage_test() {
   sum test "$GO" test -race -short -json -timeout 12m "${apart[@]}" ./...
 }
 
-# The seeded simulations with more histories than the unit tests have; make sim runs many more.
+# The seeded simulations: SEEDS of one partition, SEEDS/40 of a quorum of each kind, SEEDS/200 of whole clusters, SEEDS/10 power
+# cuts of a log. Whole clusters play beside the others, in a process of their own, and use one processor: so do the others.
+seeds=${SEEDS:-20000}
 stage_sim() {
-  say "simulations"
-  WEIR_MODEL_SEEDS=4000 WEIR_SIM_SEEDS=100 sum sim "$GO" test -count=1 -json -timeout 10m \
-    -run '^(TestModel|TestSimulation)$' ./internal/partition ./internal/quorum
-  WEIR_SIM_SEEDS=10 sum clusters "$GO" test -count=1 -json -timeout 10m -run '^TestCluster$' ./sim
+  say "simulations: $seeds partitions, $((seeds / 40)) quorums of each kind, $((seeds / 200)) whole clusters"
+  (WEIR_SIM_SEEDS=$((seeds / 200)) sum clusters "$GO" test -count=1 -json -timeout 60m -run '^TestCluster$' ./sim; exit $failed) &
+  WEIR_MODEL_SEEDS=$seeds WEIR_SIM_SEEDS=$((seeds / 40)) sum cores "$GO" test -p 1 -count=1 -json -timeout 60m \
+    -run '^(TestModel|TestSimulation|TestDynamicSimulation)$' ./internal/partition ./internal/quorum
+  sum crashes "$GO" test -count=1 -json -timeout 60m -run '^TestCrash$' ./internal/log -crashes $((seeds / 10))
+  wait $! || failed=1
 }
 
 # What make test cannot see: the race detector gets the ordinary system calls (internal/nowait).
