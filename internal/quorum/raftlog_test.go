@@ -3,6 +3,7 @@ package quorum
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -47,7 +48,7 @@ func TestCommitIndexGoesWithEntries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := &Quorum{raft: l, raftID: id, cfg: testConfig(fs, nil)}
+	q := &Quorum{raft: l, raftID: id, cfg: Config{Now: time.Now}}
 	entry := func(i uint64) *pb.Message { return &pb.Message{Entries: []*pb.Entry{{Term: &term, Index: &i}}} }
 	commit := uint64(2)
 	for _, m := range []*pb.Message{entry(2), {Term: &term, Vote: &vote, Commit: &commit}, entry(3)} {
