@@ -26,7 +26,7 @@ func (b *Broker) handleDescribeLogDirs(r *wire.Request) {
 	wanted := wantedPartitions(req)
 	dirs := b.Logs.Dirs()
 	byDir := map[[16]byte][]*log.Log{}
-	for _, l := range b.Logs.All() {
+	for _, l := range append(b.Logs.All(), b.Logs.Futures()...) {
 		if tp := l.TopicPartition(); wanted(tp) {
 			byDir[l.Dir().ID] = append(byDir[l.Dir().ID], l)
 		}
@@ -39,7 +39,7 @@ func (b *Broker) handleDescribeLogDirs(r *wire.Request) {
 			resp.Dirs = append(resp.Dirs, out)
 			continue
 		}
-		out.Topics = describedLogs(byDir[d.ID])
+		out.Topics = b.describedLogs(byDir[d.ID])
 		resp.Dirs = append(resp.Dirs, out)
 	}
 	r.Reply(resp)
@@ -59,7 +59,7 @@ func wantedPartitions(req *kmsg.DescribeLogDirsRequest) func(log.TopicPartition)
 	return func(tp log.TopicPartition) bool { return set[tp] }
 }
 
-func describedLogs(logs []*log.Log) []kmsg.DescribeLogDirsResponseDirTopic {
+func (b *Broker) describedLogs(logs []*log.Log) []kmsg.DescribeLogDirsResponseDirTopic {
 	slices.SortFunc(logs, func(a, b *log.Log) int {
 		if a.TopicPartition().Less(b.TopicPartition()) {
 			return -1
@@ -76,6 +76,9 @@ func describedLogs(logs []*log.Log) []kmsg.DescribeLogDirsResponseDirTopic {
 		}
 		p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
 		p.Partition, p.Size, p.IsFuture = tp.Partition, l.SizeBytes(), l.IsFuture()
+		if current := b.Logs.Get(tp); p.IsFuture && current != nil {
+			p.OffsetLag = current.LogEndOffset() - l.LogEndOffset()
+		}
 		t := &out[len(out)-1]
 		t.Partitions = append(t.Partitions, p)
 	}

@@ -371,6 +371,40 @@ func TestMoveBetweenDirectories(t *testing.T) {
 	must.Equal(t, TopicID{1, 'p'}, current.TopicID())
 }
 
+// A move that is held back is seen to be under way, goes on at once when it may go faster, and ends when it is called off.
+func TestMoveRateChangesUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newManaged(t, vfs.NewMem(), "/a", "/b")
+		must.NoError(t, x.m.Abandon())
+		swapped := make(chan struct{}, 1)
+		x.mc.OnSwapped = func(*Log, *Log) { swapped <- struct{}{} }
+		x.open()
+		g := lifecycle.New("test", quiet)
+		x.m.Start(g)
+		defer g.Stop()
+		l := x.log("p", 0)
+		for range 50 {
+			appendValues(t, l, "v")
+		}
+		x.m.SetMoveRate(10)
+		must.NoError(t, x.m.MoveTo(l.tp, [16]byte{9, 1}))
+		synctest.Wait()
+		time.Sleep(30 * time.Second) // virtual time: a few batches are copied
+		f := x.m.Futures()
+		must.True(t, len(f) == 1 && f[0].IsFuture() && f[0].LogEndOffset() > 0 && f[0].LogEndOffset() < 50, f)
+		must.NoError(t, x.m.MoveTo(l.tp, [16]byte{9})) // back to where it is
+		synctest.Wait()
+		must.Equal(t, 0, len(x.m.Futures()))
+		must.NoError(t, x.m.MoveTo(l.tp, [16]byte{9, 1}))
+		time.Sleep(time.Minute)
+		must.Equal(t, 1, len(x.m.Futures()))
+		began := time.Now()
+		x.m.SetMoveRate(0)
+		<-swapped
+		must.True(t, time.Since(began) < time.Second, time.Since(began))
+	})
+}
+
 func TestGroupCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := vfs.NewMem()

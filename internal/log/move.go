@@ -67,6 +67,17 @@ func (m *Manager) MoveTo(tp TopicPartition, dirID [16]byte) error {
 	return nil
 }
 
+// Futures returns the future replicas of moves that are under way, in no order.
+func (m *Manager) Futures() []*Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := make([]*Log, 0, len(m.futures))
+	for _, l := range m.futures {
+		out = append(out, l)
+	}
+	return out
+}
+
 func (m *Manager) dirByID(id [16]byte) *directory {
 	for _, d := range m.dirs {
 		if d.id == id {
@@ -82,7 +93,8 @@ func (l *Log) setFuture(v bool) {
 	l.tailMu.Unlock()
 }
 
-// SetMoveRate bounds what moves between directories write (replica.alter.log.dirs.io.max.bytes.per.second).
+// SetMoveRate bounds what moves between directories write (replica.alter.log.dirs.io.max.bytes.per.second), those that are under way
+// too; 0 is no bound. Safe for concurrent use.
 func (m *Manager) SetMoveRate(bytesPerSec float64) { m.moveRate.Store(math.Float64bits(bytesPerSec)) }
 
 func (m *Manager) kickMover() {
@@ -103,14 +115,8 @@ func (m *Manager) move(ctx context.Context) {
 		case <-m.moves:
 		case <-timer.C:
 		}
-		m.mu.RLock()
-		todo := make([]*Log, 0, len(m.futures))
-		for _, f := range m.futures {
-			todo = append(todo, f)
-		}
-		m.mu.RUnlock()
 		failed := false
-		for _, f := range todo {
+		for _, f := range m.Futures() {
 			if err := m.moveOne(ctx, f); err != nil && ctx.Err() == nil {
 				failed = true
 				m.cfg.Logger.Warn("move between log directories is tried again", "partition", f.tp.String(), "error", err)
@@ -126,7 +132,6 @@ var errMoveOver = errors.New("the move was cancelled")
 
 // moveOne copies until the future replica has caught up, and swaps it in.
 func (m *Manager) moveOne(ctx context.Context, f *Log) error {
-	throttle := throttled(ctx, math.Float64frombits(m.moveRate.Load()))
 	src := m.Get(f.tp)
 	if src == nil {
 		return nil // waits for the replica, or for the operator
@@ -143,7 +148,7 @@ func (m *Manager) moveOne(ctx context.Context, f *Log) error {
 		}
 		n, err := m.copyChunk(src, f, cut)
 		if err == nil {
-			err = throttle(n)
+			err = m.throttleMove(ctx, f, n)
 		}
 		if err != nil {
 			return err
@@ -161,6 +166,31 @@ func (m *Manager) moveOne(ctx context.Context, f *Log) error {
 	}
 }
 
+// throttleStep is how long a move that is held back goes without looking at its rate and whether it is still wanted.
+const throttleStep = 100 * time.Millisecond
+
+// throttleMove waits for as long as n bytes take at the rate that is set, which may change meanwhile.
+func (m *Manager) throttleMove(ctx context.Context, f *Log, n int) error {
+	for left := float64(n); left > 0; {
+		rate := m.rate()
+		if rate <= 0 || rate >= math.MaxInt64 || m.Future(f.tp) != f {
+			return nil
+		}
+		wait := min(time.Duration(left/rate*float64(time.Second)), throttleStep)
+		left -= max(rate*wait.Seconds(), 1)
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+	return nil
+}
+
+func (m *Manager) rate() float64 { return math.Float64frombits(m.moveRate.Load()) }
+
 // copyChunk copies what follows the future replica's end; 0 if there is nothing.
 func (m *Manager) copyChunk(src, f *Log, cut int64) (int, error) {
 	if src.truncations.Load() != cut {
@@ -173,7 +203,11 @@ func (m *Manager) copyChunk(src, f *Log, cut int64) (int, error) {
 		}
 		at = start
 	}
-	info, err := src.Read(at, moveChunk, true, BoundLogEnd)
+	chunk := moveChunk
+	if rate := m.rate(); rate > 0 { // what is slow comes in small pieces, so that it can be seen to go on
+		chunk = int(min(max(rate, 1), moveChunk))
+	}
+	info, err := src.Read(at, chunk, true, BoundLogEnd)
 	if err != nil || info.Range == nil {
 		return 0, err
 	}

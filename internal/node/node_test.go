@@ -252,6 +252,57 @@ func TestMoveBetweenDirectories(t *testing.T) {
 	}
 }
 
+// A move that is under way is listed with how much it lacks, and takes a change of its rate.
+func TestMoveUnderWay(t *testing.T) {
+	base := t.TempDir()
+	one, two := filepath.Join(base, "one"), filepath.Join(base, "two")
+	n := start(t, settings(t, one+","+two))
+	defer n.Stop()
+	c := client(t, n, kgo.AllowAutoTopicCreation(), kgo.ProducerBatchMaxBytes(1000), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	produce(t, c, "orders", 0, 500)
+	adm := kadm.NewClient(c)
+	lag := func() (at, to string, lag int64) {
+		dirs, err := adm.DescribeAllLogDirs(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirs.Each(func(d kadm.DescribedLogDir) {
+			d.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+				switch {
+				case p.Topic == "orders" && p.IsFuture:
+					to, lag = p.Dir, p.OffsetLag
+				case p.Topic == "orders":
+					at = p.Dir
+				}
+			})
+		})
+		return at, to, lag
+	}
+	rate := func(value *string) {
+		op := kadm.AlterConfig{Op: kadm.SetConfig, Name: "replica.alter.log.dirs.io.max.bytes.per.second", Value: value}
+		if value == nil {
+			op.Op = kadm.DeleteConfig
+		}
+		if resp, err := adm.AlterBrokerConfigs(t.Context(), []kadm.AlterConfig{op}, 1); err != nil || resp[0].Err != nil {
+			t.Fatal(resp, err)
+		}
+	}
+	rate(kmsg.StringPtr("10"))
+	from, _, _ := lag()
+	target := one
+	if from == one {
+		target = two
+	}
+	if _, err := adm.AlterAllReplicaLogDirs(t.Context(), kadm.AlterReplicaLogDirsReq{target: kadm.TopicsSet{"orders": {0: {}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if at, to, left := lag(); at != from || to != target || left <= 0 {
+		t.Fatalf("lies in %s, moves to %q and lacks %d", at, to, left)
+	}
+	rate(nil)
+	await(t, "the replica has moved", func() bool { at, to, _ := lag(); return at == target && to == "" })
+}
+
 // await polls until a condition holds.
 func await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
