@@ -9,7 +9,7 @@ import (
 
 // lead begins a term as active controller. img has all that is committed.
 func (c *Controller) lead(epoch int32, next int64, img *image.Image, inTx bool) {
-	c.active, c.epoch, c.state = true, epoch, img
+	c.active, c.epoch, c.state, c.index = true, epoch, img, indexOf(img)
 	c.proposed, c.applied = next-1, next-1
 	c.brokers = map[int32]*liveBroker{}
 	var records []mr.Versioned

@@ -3,7 +3,6 @@ package controller
 import (
 	"time"
 
-	"github.com/weir-stream/weir/internal/image"
 	mr "github.com/weir-stream/weir/internal/metarecord"
 )
 
@@ -51,12 +50,14 @@ func (c *Controller) balance() {
 // preferredLeaders are the changes that give at most so many partitions back to their preferred leaders.
 func (c *Controller) preferredLeaders(most int) (records []mr.Versioned, more bool) {
 	version := c.state.MetadataVersion().PartitionChangeRecord()
-	for t := range c.state.Topics() {
-		for i, p := range t.Partitions {
-			if len(p.Replicas) == 0 || p.Leader == p.Replicas[0] || p.Leader == image.NoLeader || !p.InSync(p.Replicas[0]) || !c.isActive(p.Replicas[0]) {
+	for id, indexes := range c.index.astray {
+		t := c.state.TopicByID(id)
+		for _, i := range indexes {
+			p := t.Partition(i)
+			if !p.InSync(p.Preferred()) || !c.isActive(p.Preferred()) {
 				continue
 			}
-			ch := c.changeOf(t, int32(i), p)
+			ch := c.changeOf(t, i, p)
 			ch.election = electPreferred
 			r := ch.build()
 			if r == nil {

@@ -245,16 +245,7 @@ func (c *Controller) soleBroker(id int32) bool {
 	return true
 }
 
-func (c *Controller) leadsAny(id int32) bool {
-	for t := range c.state.Topics() {
-		for _, p := range t.Partitions {
-			if p.Leader == id {
-				return true
-			}
-		}
-	}
-	return false
-}
+func (c *Controller) leadsAny(id int32) bool { return c.index.leads[id] > 0 }
 
 // lowestActiveOffset is how far all other live brokers have followed the metadata.
 func (c *Controller) lowestActiveOffset(except int32) int64 {

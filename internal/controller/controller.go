@@ -52,8 +52,9 @@ type Controller struct {
 	active       bool
 	epoch        int32
 	state        *image.Image
-	proposed     int64 // offset of the last record proposed
-	applied      int64 // offset of the last record committed and published
+	index        *stateIndex // of state
+	proposed     int64       // offset of the last record proposed
+	applied      int64       // offset of the last record committed and published
 	waiting      []waiter
 	brokers      map[int32]*liveBroker
 	timer        *time.Timer
@@ -303,7 +304,9 @@ func (c *Controller) propose(records []mr.Versioned, canSplit bool) error {
 		return fmt.Errorf("%w: %w", wire.UnknownServerError, err)
 	}
 	c.proposed = last
-	c.state, _ = edit.Finish(image.Provenance{Offset: last, Epoch: c.epoch, Timestamp: c.cfg.Now().UnixMilli()})
+	state, delta := edit.Finish(image.Provenance{Offset: last, Epoch: c.epoch, Timestamp: c.cfg.Now().UnixMilli()})
+	c.state = state
+	c.index.follow(delta)
 	return nil
 }
 
@@ -333,6 +336,9 @@ func (c *Controller) published(last int64) {
 		n++
 	}
 	c.waiting = append(c.waiting[:0], c.waiting[n:]...)
+	if img := c.loader.Image(); c.active && img.Offset() >= c.proposed {
+		c.state = img // says the same; the memory of what made it twice can go
+	}
 }
 
 // Leader implements quorum.Listener.
@@ -360,7 +366,8 @@ func (c *Controller) resign(leader int32) {
 	c.log.Info("controller: not active any more", "epoch", c.epoch, "leader", leader)
 	c.active = false
 	c.activeNow.Store(false)
-	c.brokers, c.ended = nil, nil
+	c.brokers, c.ended, c.index = nil, nil, nil
+	c.state = image.Empty() // a term begins with what is committed then
 	for _, w := range c.waiting {
 		w.done(wire.NotController)
 	}

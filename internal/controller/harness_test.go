@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/config"
@@ -58,8 +59,32 @@ func newCluster(t testing.TB, overrides ...string) *cluster {
 		t.Fatal(err)
 	}
 	k.start()
-	t.Cleanup(func() { k.g.Stop() })
+	t.Cleanup(func() {
+		k.checkIndex()
+		k.g.Stop()
+	})
 	return k
+}
+
+// checkIndex holds the index that followed all changes against one that is made of the state it stands for.
+func (k *cluster) checkIndex() {
+	k.t.Helper()
+	differs := make(chan string, 1)
+	c := k.c
+	c.post(func() {
+		if !c.active {
+			differs <- ""
+			return
+		}
+		differs <- cmp.Diff(indexOf(c.state), c.index, cmp.AllowUnexported(stateIndex{}))
+	})
+	select {
+	case d := <-differs:
+		if d != "" {
+			k.t.Errorf("the controller's index is not that of its state: %s", d)
+		}
+	case <-c.stop:
+	}
 }
 
 func (k *cluster) start() {

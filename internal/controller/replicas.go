@@ -39,33 +39,50 @@ func (u *updates) concerns(p *image.Partition) bool {
 func (c *Controller) leaderAndISRUpdates(u updates) []mr.Versioned {
 	var records []mr.Versioned
 	version := c.state.MetadataVersion().PartitionChangeRecord()
-	for t := range c.state.Topics() {
-		for i, p := range t.Partitions {
-			if !u.concerns(p) {
-				continue
-			}
-			ch := c.changeOf(t, int32(i), p)
-			if c.uncleanAllowed(t.Name) {
-				ch.election = electUnclean
-			}
-			gone := []int32{u.remove, u.unclean}
-			if len(u.offline) > 0 {
-				gone = append(gone, u.offlineOf)
-			}
-			ch.isr = without(p.ISR, gone...)
-			if u.unclean != image.NoLeader {
-				ch.unclean = []int32{u.unclean}
-			}
-			mayLead := ch.mayLead
-			ch.mayLead = func(id int32) bool {
-				return !slices.Contains(gone, id) && (id == u.add && c.state.Broker(id).Online(p.Directory(id)) || mayLead(id))
-			}
-			if r := ch.build(); r != nil {
-				records = append(records, mr.At(r, version))
+	sets := c.index.concerned(&u)
+	for at, set := range sets {
+		for id, indexes := range set {
+			t := c.state.TopicByID(id)
+			unclean := c.uncleanAllowed(t.Name)
+			for _, i := range indexes {
+				if p := t.Partition(i); u.concerns(p) && !inAny(sets[:at], id, i) {
+					if r := c.updateOf(&u, t, i, p, unclean).build(); r != nil {
+						records = append(records, mr.At(r, version))
+					}
+				}
 			}
 		}
 	}
 	return records
+}
+
+// inAny reports whether a partition is in one of the sets.
+func inAny(sets []partitionSet, topic image.TopicID, index int32) bool {
+	return slices.ContainsFunc(sets, func(s partitionSet) bool {
+		_, in := slices.BinarySearch(s[topic], index)
+		return in
+	})
+}
+
+// updateOf is the change of one partition that follows from what happened to brokers.
+func (c *Controller) updateOf(u *updates, t *image.Topic, index int32, p *image.Partition, unclean bool) *change {
+	ch := c.changeOf(t, index, p)
+	if unclean {
+		ch.election = electUnclean
+	}
+	gone := []int32{u.remove, u.unclean}
+	if len(u.offline) > 0 {
+		gone = append(gone, u.offlineOf)
+	}
+	ch.isr = without(p.ISR, gone...)
+	if u.unclean != image.NoLeader {
+		ch.unclean = []int32{u.unclean}
+	}
+	mayLead := ch.mayLead
+	ch.mayLead = func(id int32) bool {
+		return !slices.Contains(gone, id) && (id == u.add && c.state.Broker(id).Online(p.Directory(id)) || mayLead(id))
+	}
+	return ch
 }
 
 // changeOf begins a change of a partition under the present settings.

@@ -78,7 +78,7 @@ type creation struct {
 	describable func(topic string) bool
 	quota       *quota.Mutations
 	records     []mr.Versioned
-	collisions  map[string]string // unified name → name, of topics with '.' or '_'; made when needed
+	collisions  map[string]string // unified name → name, of topics with '.' or '_' in this request
 }
 
 func (n *creation) checkTotal(req *kmsg.CreateTopicsRequest) error {
@@ -161,17 +161,21 @@ func (n *creation) checkName(name string) error {
 	if n.c.state.TopicByName(name) != nil {
 		return refuse(wire.TopicAlreadyExists, "Topic '%s' already exists.", name)
 	}
-	if !strings.ContainsAny(name, "._") {
+	u, ok := unified(name)
+	if !ok {
 		return nil
 	}
-	unified := strings.ReplaceAll(name, ".", "_")
-	if n.collisions == nil {
-		n.collisions = n.c.collidingNames()
+	other := n.collisions[u]
+	if there := n.c.index.names[u]; len(there) > 0 {
+		other = there[0]
 	}
-	if other, ok := n.collisions[unified]; ok {
+	if other != "" {
 		return refuse(wire.InvalidTopicException, "Topic '%s' collides with existing topic: %s", name, other)
 	}
-	n.collisions[unified] = name
+	if n.collisions == nil {
+		n.collisions = map[string]string{}
+	}
+	n.collisions[u] = name
 	return nil
 }
 
@@ -325,17 +329,6 @@ func (c *Controller) newTopicID() image.TopicID {
 			return id
 		}
 	}
-}
-
-// collidingNames is the unified names of the topics that have a '.' or '_' in theirs.
-func (c *Controller) collidingNames() map[string]string {
-	out := map[string]string{}
-	for t := range c.state.Topics() {
-		if strings.ContainsAny(t.Name, "._") {
-			out[strings.ReplaceAll(t.Name, ".", "_")] = t.Name
-		}
-	}
-	return out
 }
 
 // deleteTopics answers DeleteTopics v1 to v6.

@@ -85,12 +85,12 @@ func Diff(from, to *Image) *Delta {
 	for _, t := range to.topics.all() {
 		d.diffTopic(from.TopicByID(t.ID), t)
 	}
-	diffShards(from.configs, to.configs, &d.Configs, equalMaps[string, string])
-	diffShards(from.acls, to.acls, &d.ACLs, func(a, b *ACL) bool { return *a == *b })
-	diffShards(from.scram, to.scram, &d.Scram, func(a, b *ScramCredential) bool { return a == b })
-	diffShards(from.tokens, to.tokens, &d.Tokens, func(a, b *DelegationToken) bool { return a == b })
+	diffTables(from.configs, to.configs, &d.Configs, equalMaps[string, string])
+	diffTables(from.acls, to.acls, &d.ACLs, func(a, b *ACL) bool { return *a == *b })
+	diffTables(from.scram, to.scram, &d.Scram, func(a, b *ScramCredential) bool { return a == b })
+	diffTables(from.tokens, to.tokens, &d.Tokens, func(a, b *DelegationToken) bool { return a == b })
 	var quotas map[string]struct{}
-	diffShards(from.quotas, to.quotas, &quotas, func(a, b *ClientQuota) bool { return equalMaps(a.Values, b.Values) })
+	diffTables(from.quotas, to.quotas, &quotas, func(a, b *ClientQuota) bool { return equalMaps(a.Values, b.Values) })
 	for k := range quotas {
 		q, ok := to.quotas.get(k)
 		if !ok {
@@ -132,7 +132,7 @@ func (d *Delta) diffTopic(old, now *Topic) {
 	}
 }
 
-func diffShards[K comparable, V any](from, to shards[K, V], into *map[K]struct{}, equal func(a, b V) bool) {
+func diffTables[K comparable, V any](from, to table[K, V], into *map[K]struct{}, equal func(a, b V) bool) {
 	for k, v := range from.all() {
 		if w, ok := to.get(k); !ok || !equal(v, w) {
 			mark(into, k)

@@ -50,16 +50,16 @@ type Image struct {
 	kraft     int16
 	brokers   map[int32]*Broker
 	ctrls     map[int32]*Controller
-	topics    shards[TopicID, *Topic]
-	topicIDs  shards[string, TopicID]
+	topics    table[TopicID, *Topic]
+	topicIDs  table[string, TopicID]
 	parts     int
-	configs   shards[ConfigResource, map[string]string]
-	quotas    shards[string, *ClientQuota]
+	configs   table[ConfigResource, map[string]string]
+	quotas    table[string, *ClientQuota]
 	producer  int64
-	acls      shards[UUID, *ACL]
-	aclIDs    shards[ACLRule, UUID]
-	scram     shards[ScramKey, *ScramCredential]
-	tokens    shards[string, *DelegationToken]
+	acls      table[UUID, *ACL]
+	aclIDs    table[ACLRule, UUID]
+	scram     table[ScramKey, *ScramCredential]
+	tokens    table[string, *DelegationToken]
 	unknown   []metarecord.Versioned
 	brokerIDs []int32 // sorted
 }
