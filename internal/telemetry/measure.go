@@ -10,8 +10,12 @@ import (
 
 // Counter counts events. The zero value is ready; safe for concurrent use.
 type Counter struct {
-	n atomic.Int64
-	// the rate is worked out when somebody scrapes
+	n    atomic.Int64
+	pace atomic.Pointer[pace] // nil until somebody scrapes
+}
+
+// pace is how a counter's rate is worked out: when somebody scrapes.
+type pace struct {
 	mu   sync.Mutex
 	last int64
 	at   time.Time
@@ -29,21 +33,24 @@ func (c *Counter) Load() int64 { return c.n.Load() }
 
 // perSecond returns the rate, smoothed over about a minute.
 func (c *Counter) perSecond(now time.Time) float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	p := c.pace.Load()
+	if p == nil {
+		if c.pace.CompareAndSwap(nil, &pace{last: c.n.Load(), at: now}) {
+			return 0
+		}
+		p = c.pace.Load()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	n := c.n.Load()
-	if c.at.IsZero() {
-		c.last, c.at = n, now
-		return 0
-	}
-	dt := now.Sub(c.at).Seconds()
+	dt := now.Sub(p.at).Seconds()
 	if dt < 1 {
-		return c.rate
+		return p.rate
 	}
-	instant := float64(n-c.last) / dt
-	c.rate += (1 - math.Exp(-dt/60)) * (instant - c.rate)
-	c.last, c.at = n, now
-	return c.rate
+	instant := float64(n-p.last) / dt
+	p.rate += (1 - math.Exp(-dt/60)) * (instant - p.rate)
+	p.last, p.at = n, now
+	return p.rate
 }
 
 // Histogram is a distribution of durations, in buckets whose bounds lie within 1/8 of each other, from a

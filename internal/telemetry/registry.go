@@ -55,7 +55,7 @@ func New(opt Options) *Registry {
 	}
 	r := &Registry{opt: opt, prom: prometheus.NewRegistry(), facts: map[string]*entry{}}
 	r.prom.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), scraper{r})
-	r.all = r.newTopic(nil)
+	r.all = &Topic{}
 	return r
 }
 
@@ -69,20 +69,6 @@ func (r *Registry) add(f Fact, l Labels, read func(now time.Time) figures) {
 	}
 	r.facts[e.key] = e
 	r.order = append(r.order, e)
-}
-
-func (r *Registry) remove(keys map[string]bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	kept := r.order[:0:0]
-	for _, e := range r.order {
-		if keys[e.key] {
-			delete(r.facts, e.key)
-			continue
-		}
-		kept = append(kept, e)
-	}
-	r.order = kept
 }
 
 // Counter returns a counter under the given name and labels. Resolve it once and keep it. A second call with
@@ -149,6 +135,7 @@ func (s scraper) Collect(ch chan<- prometheus.Metric) {
 	for _, e := range entries {
 		send(e.fact, e.labels, e.read(now))
 	}
+	r.emitTopics(now, send)
 	for _, src := range sources {
 		src(func(f Fact, l Labels, v float64) { send(f, l, figures{value: v}) })
 	}

@@ -2,56 +2,68 @@ package telemetry
 
 import "time"
 
-// Topic counts the traffic of one topic, or of all.
+// Topic counts the traffic of one topic, or of all. A node may have many thousands of them: their figures have no entries in
+// the registry, which would cost kilobytes for each, but are read from here when somebody scrapes.
 type Topic struct {
 	MessagesIn, BytesIn, BytesOut, BytesRejected              Counter
 	FailedProduce, FailedFetch, TotalProduce, TotalFetch      Counter
 	ProduceConversions, FetchConversions                      Counter
 	ReplicationBytesIn, ReplicationBytesOut                   Counter
 	InvalidMagic, InvalidCRC, InvalidOffsetOrSequence, NoKeyC Counter
-	all                                                       *Topic
-	keys                                                      map[string]bool
+	all                                                       *Topic // nil: it is that of all
 }
 
-func brokerTopic(name, help string) Fact {
-	return Fact{Domain: "kafka.server", Type: "BrokerTopicMetrics", Name: name, Kind: Meter, Help: help}
+// topicFact is what one counter of a topic is called.
+type topicFact struct {
+	Fact
+	of      func(*Topic) *Counter
+	allOnly bool
 }
 
-// newTopic declares the counters of a topic; without labels those of all topics.
-func (r *Registry) newTopic(l Labels) *Topic {
-	t := &Topic{keys: map[string]bool{}}
-	for _, c := range []struct {
-		name, help string
-		counter    *Counter
-		allOnly    bool
-	}{
-		{"MessagesInPerSec", "Records appended.", &t.MessagesIn, false},
-		{"BytesInPerSec", "Bytes of records appended from clients.", &t.BytesIn, false},
-		{"BytesOutPerSec", "Bytes of records sent to consumers.", &t.BytesOut, false},
-		{"BytesRejectedPerSec", "Bytes of records refused.", &t.BytesRejected, false},
-		{"FailedProduceRequestsPerSec", "Produce requests that failed, per partition.", &t.FailedProduce, false},
-		{"FailedFetchRequestsPerSec", "Fetch requests that failed, per partition.", &t.FailedFetch, false},
-		{"TotalProduceRequestsPerSec", "Produce requests, per partition.", &t.TotalProduce, false},
-		{"TotalFetchRequestsPerSec", "Fetch requests, per partition.", &t.TotalFetch, false},
-		{"ProduceMessageConversionsPerSec", "Records converted on produce: compressed anew or stamped.", &t.ProduceConversions, false},
-		{"FetchMessageConversionsPerSec", "Records converted on fetch; always 0.", &t.FetchConversions, false},
-		{"ReplicationBytesInPerSec", "Bytes fetched from leaders.", &t.ReplicationBytesIn, true},
-		{"ReplicationBytesOutPerSec", "Bytes sent to followers.", &t.ReplicationBytesOut, true},
-		{"InvalidMagicNumberRecordsPerSec", "Batches refused for their format version.", &t.InvalidMagic, true},
-		{"InvalidMessageCrcRecordsPerSec", "Batches refused for their checksum.", &t.InvalidCRC, true},
-		{"InvalidOffsetOrSequenceRecordsPerSec", "Batches refused for their offsets or sequence numbers.", &t.InvalidOffsetOrSequence, true},
-		{"NoKeyCompactedTopicRecordsPerSec", "Records without key refused by compacted topics.", &t.NoKeyC, true},
-	} {
-		if c.allOnly && l != nil {
-			continue
+var topicFacts = []topicFact{
+	brokerTopic("MessagesInPerSec", "Records appended.", func(t *Topic) *Counter { return &t.MessagesIn }),
+	brokerTopic("BytesInPerSec", "Bytes of records appended from clients.", func(t *Topic) *Counter { return &t.BytesIn }),
+	brokerTopic("BytesOutPerSec", "Bytes of records sent to consumers.", func(t *Topic) *Counter { return &t.BytesOut }),
+	brokerTopic("BytesRejectedPerSec", "Bytes of records refused.", func(t *Topic) *Counter { return &t.BytesRejected }),
+	brokerTopic("FailedProduceRequestsPerSec", "Produce requests that failed, per partition.", func(t *Topic) *Counter { return &t.FailedProduce }),
+	brokerTopic("FailedFetchRequestsPerSec", "Fetch requests that failed, per partition.", func(t *Topic) *Counter { return &t.FailedFetch }),
+	brokerTopic("TotalProduceRequestsPerSec", "Produce requests, per partition.", func(t *Topic) *Counter { return &t.TotalProduce }),
+	brokerTopic("TotalFetchRequestsPerSec", "Fetch requests, per partition.", func(t *Topic) *Counter { return &t.TotalFetch }),
+	brokerTopic("ProduceMessageConversionsPerSec", "Records converted on produce: compressed anew or stamped.", func(t *Topic) *Counter { return &t.ProduceConversions }),
+	brokerTopic("FetchMessageConversionsPerSec", "Records converted on fetch; always 0.", func(t *Topic) *Counter { return &t.FetchConversions }),
+	ofAll("ReplicationBytesInPerSec", "Bytes fetched from leaders.", func(t *Topic) *Counter { return &t.ReplicationBytesIn }),
+	ofAll("ReplicationBytesOutPerSec", "Bytes sent to followers.", func(t *Topic) *Counter { return &t.ReplicationBytesOut }),
+	ofAll("InvalidMagicNumberRecordsPerSec", "Batches refused for their format version.", func(t *Topic) *Counter { return &t.InvalidMagic }),
+	ofAll("InvalidMessageCrcRecordsPerSec", "Batches refused for their checksum.", func(t *Topic) *Counter { return &t.InvalidCRC }),
+	ofAll("InvalidOffsetOrSequenceRecordsPerSec", "Batches refused for their offsets or sequence numbers.", func(t *Topic) *Counter { return &t.InvalidOffsetOrSequence }),
+	ofAll("NoKeyCompactedTopicRecordsPerSec", "Records without key refused by compacted topics.", func(t *Topic) *Counter { return &t.NoKeyC }),
+}
+
+func brokerTopic(name, help string, of func(*Topic) *Counter) topicFact {
+	return topicFact{Fact: Fact{Domain: "kafka.server", Type: "BrokerTopicMetrics", Name: name, Kind: Meter, Help: help}, of: of}
+}
+
+func ofAll(name, help string, of func(*Topic) *Counter) topicFact {
+	f := brokerTopic(name, help, of)
+	f.allOnly = true
+	return f
+}
+
+// emitTopics hands over the figures of all topics together, and of each.
+func (r *Registry) emitTopics(now time.Time, send func(Fact, Labels, figures)) {
+	emit := func(t *Topic, l Labels) {
+		for i := range topicFacts {
+			if f := &topicFacts[i]; t.all == nil || !f.allOnly {
+				c := f.of(t)
+				send(f.Fact, l, figures{value: float64(c.Load()), rate: c.perSecond(now)})
+			}
 		}
-		f := brokerTopic(c.name, c.help)
-		t.keys[f.key(l)] = true
-		r.add(f, l, func(now time.Time) figures {
-			return figures{value: float64(c.counter.Load()), rate: c.counter.perSecond(now)}
-		})
 	}
-	return t
+	emit(r.all, nil)
+	r.topics.Range(func(name, t any) bool {
+		emit(t.(*Topic), Labels{"topic", name.(string)})
+		return true
+	})
 }
 
 // AllTopics returns the counters of all topics together. What is counted for a topic by Count must not be
@@ -63,20 +75,12 @@ func (r *Registry) Topic(name string) *Topic {
 	if t, ok := r.topics.Load(name); ok {
 		return t.(*Topic)
 	}
-	t := r.newTopic(Labels{"topic", name})
-	t.all = r.all
-	if old, loaded := r.topics.LoadOrStore(name, t); loaded {
-		return old.(*Topic)
-	}
-	return t
+	t, _ := r.topics.LoadOrStore(name, &Topic{all: r.all})
+	return t.(*Topic)
 }
 
 // RemoveTopic forgets a topic. Who still holds its counters may go on counting in vain.
-func (r *Registry) RemoveTopic(name string) {
-	if t, ok := r.topics.LoadAndDelete(name); ok {
-		r.remove(t.(*Topic).keys)
-	}
-}
+func (r *Registry) RemoveTopic(name string) { r.topics.Delete(name) }
 
 // Produced counts an append from a client.
 func (t *Topic) Produced(records, bytes int64) {
