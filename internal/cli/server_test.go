@@ -229,6 +229,16 @@ func TestVolatileDirectories(t *testing.T) {
 	}
 }
 
+func TestVoterAtAnotherPort(t *testing.T) {
+	n := config.Node{ID: 1, Controller: true, Voters: []config.Voter{{ID: 1, Host: "a", Port: 9093}, {ID: 2, Host: "b", Port: 9093}}}
+	for port, want := range map[int]int{9093: 0, 0: 0, 9094: 1} {
+		n.AdvertisedController = []config.Listener{{Name: "CONTROLLER", Host: "a", Port: port, Controller: true}}
+		if got := misplaced(&n); len(got) != want {
+			t.Errorf("at port %d: %q", port, got)
+		}
+	}
+}
+
 func TestUnresolvedNamesAreHinted(t *testing.T) {
 	var out bytes.Buffer
 	log := telemetry.NewLogs(&out, slog.LevelInfo, false).Logger("main")

@@ -3,6 +3,7 @@ package quorum
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -27,12 +28,13 @@ const (
 // network carries Raft's messages to other voters: a goroutine for each, which sends all that waits in one request and
 // has one request under way.
 type network struct {
-	q       *Quorum
-	group   *lifecycle.Group
-	mu      sync.Mutex
-	outlets map[uint64]*outlet
-	clients map[string]*peer.Client
-	toldAt  time.Time // when it was said last that this node is refused
+	q        *Quorum
+	group    *lifecycle.Group
+	mu       sync.Mutex
+	outlets  map[uint64]*outlet
+	clients  map[string]*peer.Client
+	toldAt   time.Time // when it was said last that this node is refused
+	contacts contacts
 }
 
 // tellEvery is how often at most it is said aloud that other nodes take nothing from this one.
@@ -42,6 +44,7 @@ const tellEvery = 30 * time.Second
 func (n *network) tell(ctx context.Context, what string, err error, args ...any) {
 	level := slog.LevelDebug
 	if code := wire.CodeOf(err); code == wire.ClusterAuthorizationFailed || code == wire.InconsistentClusterId {
+		what += ": who was asked " + contactText(code)
 		n.mu.Lock()
 		if now := time.Now(); now.Sub(n.toldAt) > tellEvery {
 			n.toldAt, level = now, slog.LevelWarn
@@ -65,6 +68,7 @@ func (q *Quorum) startNetwork(g *lifecycle.Group) {
 	n := &network{q: q, group: g, outlets: map[uint64]*outlet{}, clients: map[string]*peer.Client{}}
 	q.send = n.send
 	g.Go("quorum-follow", n.follow)
+	n.watchLeader(g)
 }
 
 // send implements Quorum.send.
@@ -163,8 +167,10 @@ func (n *network) deliver(ctx context.Context, to uint64, o *outlet, ms []*pb.Me
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.q.cfg.ElectionTimeout)
 	defer cancel()
-	client := n.client("raft", addressesOf(v)[0])
+	address := addressesOf(v)[0]
+	client := n.client("raft", address)
 	resp, err := client.Do(ctx, req)
+	n.contacts.note(address, err)
 	o.vain++
 	if err != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) && o.vain >= silentAfter {
@@ -174,6 +180,7 @@ func (n *network) deliver(ctx context.Context, to uint64, o *outlet, ms []*pb.Me
 	}
 	o.vain = 0
 	if code := wire.Code(resp.(*wire.RaftMessagesResponse).ErrorCode); code != wire.None {
+		n.contacts.note(address, code)
 		return code
 	}
 	return nil
@@ -256,15 +263,21 @@ func (n *network) followOnce(ctx context.Context, f *follower) error {
 		return errNoLeader
 	}
 	f.turn++
-	resp, err := n.ask(ctx, all[f.turn%len(all)], f.request())
+	address := all[f.turn%len(all)]
+	resp, err := n.ask(ctx, address, f.request())
 	if err != nil {
+		n.contacts.note(address, err)
 		f.forget()
 		f.drop()
 		return err
 	}
 	got, err := f.answer(resp)
-	if err != nil || got == nil {
-		return err
+	n.contacts.note(address, err)
+	if err != nil {
+		return fmt.Errorf("%s: %w", address, err)
+	}
+	if got == nil {
+		return nil
 	}
 	n.q.applyq.put(applyItem{fetched: got})
 	select {

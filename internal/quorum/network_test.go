@@ -4,11 +4,15 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -106,4 +110,54 @@ func answerRaft(nc net.Conn, dead bool, taken chan struct{}) {
 			}
 		}
 	}
+}
+
+// TestNoLeaderIsSaid: a node that finds no leader says so, with what each address answers, once in a while, and when it is over.
+func TestNoLeaderIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &lockedText{}
+		logger := slog.New(slog.NewTextHandler(out, nil))
+		g := lifecycle.New("test", logger)
+		defer g.Stop()
+		q := &Quorum{log: logger, changed: make(chan struct{})}
+		q.leader.Store(-1)
+		n := &network{q: q}
+		n.contacts.note("a:1", wire.InconsistentClusterId)
+		n.contacts.note("b:1", fmt.Errorf("connection refused"))
+		n.watchLeader(g)
+		time.Sleep(leaderlessFor - 2*time.Second)
+		synctest.Wait()
+		if s := out.String(); s != "" {
+			t.Fatalf("too soon: %s", s)
+		}
+		time.Sleep(tellEvery)
+		synctest.Wait()
+		if s := out.String(); strings.Count(s, "no leader is known") != 1 || !strings.Contains(s, "a:1 belongs to another cluster") || !strings.Contains(s, "b:1 fails: connection refused") {
+			t.Fatal(s)
+		}
+		q.leader.Store(2)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if s := out.String(); strings.Count(s, "a leader is known again") != 1 {
+			t.Fatal(s)
+		}
+	})
+}
+
+// lockedText is what was logged. Safe for concurrent use.
+type lockedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

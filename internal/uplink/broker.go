@@ -125,14 +125,31 @@ func (b *Broker) register(ctx context.Context, previous int64, directories [][16
 	}
 	resp, err := b.ask(ctx, req)
 	if err != nil {
-		return -1, fmt.Errorf("register broker %d: %w", b.cfg.BrokerID, err)
+		return -1, fmt.Errorf("register broker %d%s: %w", b.cfg.BrokerID, refusal(wire.CodeOf(err)), err)
 	}
 	r := resp.(*kmsg.BrokerRegistrationResponse)
 	if code := wire.Code(r.ErrorCode); code != wire.None {
-		return -1, fmt.Errorf("register broker %d: %w", b.cfg.BrokerID, code)
+		return -1, fmt.Errorf("register broker %d%s: %w", b.cfg.BrokerID, refusal(code), code)
 	}
 	b.epoch.Store(r.BrokerEpoch)
 	return r.BrokerEpoch, nil
+}
+
+// refusal says for a person what a code means here: the answer to a registration has no message.
+func refusal(code wire.Code) string {
+	switch code {
+	case wire.DuplicateBrokerRegistration:
+		return ": another broker with this node.id lives in the cluster; if it is this one's last run, its session ends soon, else one of the two needs another node.id"
+	case wire.InconsistentClusterId:
+		return ": the controller belongs to another cluster than cluster.id in meta.properties says"
+	case wire.NotController:
+		return ": no active controller is known yet"
+	case wire.UnsupportedVersion:
+		return ": this broker lacks a feature that the cluster has finalized; the controller's answer does not say which, kafka-features describe does"
+	case wire.InvalidRegistration:
+		return ": the controller refuses what this broker says of its listeners, directories or features; its log says why"
+	}
+	return ""
 }
 
 func (b *Broker) ask(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {

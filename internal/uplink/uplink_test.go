@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -23,6 +24,7 @@ type scripted struct {
 	answer func(n int32, req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse
 	blocks atomic.Int64
 	fail   error
+	refuse wire.Code // what registrations get
 	// registered sees every registration; nil: nobody looks.
 	registered func(*kmsg.BrokerRegistrationRequest)
 }
@@ -34,7 +36,7 @@ func (s *scripted) Handle(_ context.Context, _ controller.RequestContext, req km
 	switch req := req.(type) {
 	case *kmsg.BrokerRegistrationRequest:
 		resp := req.ResponseKind().(*kmsg.BrokerRegistrationResponse)
-		resp.BrokerEpoch = 7
+		resp.BrokerEpoch, resp.ErrorCode = 7, int16(s.refuse)
 		if s.registered != nil {
 			s.registered(req)
 		}
@@ -67,6 +69,17 @@ func TestUnfenceWaits(t *testing.T) {
 		}
 		if err := b.Unfence(t.Context()); err != nil || s.beats.Load() != 4 {
 			t.Fatalf("%v after %d heartbeats", err, s.beats.Load())
+		}
+	})
+}
+
+// A registration that is refused has no message in its answer: the log says what the code means.
+func TestRefusedRegistrationSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for code, want := range map[wire.Code]string{wire.DuplicateBrokerRegistration: "another broker with this node.id", wire.InconsistentClusterId: "another cluster"} {
+			if _, err := newBroker(&scripted{refuse: code}).Register(t.Context()); !errors.Is(err, code) || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: %v", code, err)
+			}
 		}
 	})
 }
