@@ -39,10 +39,15 @@ type Config struct {
 	Env []string
 	// Port is the first port to try; see FreePort.
 	Port int
-	// Extra are listeners besides the plain one: name to security protocol.
+	// Extra are listeners besides the first: name to security protocol, which is empty where Props have the map.
 	Extra map[string]string
 	// Heap is the JVM's memory, such as 512M. Empty: Kafka's own default of 1G.
 	Heap string
+	// Listener is the name of the listener for clients. Empty: PLAINTEXT. Another name, or another protocol for it, comes with
+	// listener.security.protocol.map in Props, and with Ask.
+	Listener string
+	// Ask, if there is one, finds out whether the node answers, once; nil asks for metadata in plain text.
+	Ask func(ctx context.Context, b *Broker) error
 	// Host is the address that the listeners are bound to and advertised with. Empty: 127.0.0.1.
 	Host string
 	// Within is a command that the process is run by, which must become the process, such as nsenter.
@@ -128,8 +133,8 @@ func (b *Broker) writeProps() error {
 		"process.roles":                                    "broker,controller",
 		"node.id":                                          "1",
 		"controller.quorum.voters":                         fmt.Sprintf("1@%s:%d", b.host(), b.Controller),
-		"listeners":                                        fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://%s:%d", b.Addr, b.host(), b.Controller),
-		"advertised.listeners":                             "PLAINTEXT://" + b.Addr,
+		"listeners":                                        fmt.Sprintf("%s://%s,CONTROLLER://%s:%d", b.listener(), b.Addr, b.host(), b.Controller),
+		"advertised.listeners":                             b.listener() + "://" + b.Addr,
 		"controller.listener.names":                        "CONTROLLER",
 		"listener.security.protocol.map":                   "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
 		"log.dirs":                                         b.DataDir(),
@@ -141,13 +146,18 @@ func (b *Broker) writeProps() error {
 		"group.initial.rebalance.delay.ms":                 "0",
 		"offsets.topic.num.partitions":                     "4",
 	}
-	if b.brokerOnly() {
-		props["listeners"] = "PLAINTEXT://" + b.Addr
+	switch b.roles() {
+	case "broker":
+		props["listeners"] = b.listener() + "://" + b.Addr
+	case "controller":
+		props["listeners"], props["advertised.listeners"] = fmt.Sprintf("CONTROLLER://%s:%d", b.host(), b.Controller), ""
 	}
 	for name, protocol := range b.Extra {
 		props["listeners"] += "," + name + "://" + b.At[name]
 		props["advertised.listeners"] += "," + name + "://" + b.At[name]
-		props["listener.security.protocol.map"] += "," + name + ":" + protocol
+		if protocol != "" {
+			props["listener.security.protocol.map"] += "," + name + ":" + protocol
+		}
 	}
 	maps.Copy(props, b.Props)
 	var out bytes.Buffer
@@ -218,8 +228,18 @@ func (b *Broker) command(args ...string) *exec.Cmd {
 	return exec.Command(args[0], args[1:]...)
 }
 
+// roles are the node's process.roles, empty for both.
+func (b *Broker) roles() string { return b.Props["process.roles"] }
+
 // brokerOnly reports whether the node is to be a broker of other nodes' controllers, which Props then name.
-func (b *Broker) brokerOnly() bool { return b.Props["process.roles"] == "broker" }
+func (b *Broker) brokerOnly() bool { return b.roles() == "broker" }
+
+func (b *Broker) listener() string {
+	if b.Listener == "" {
+		return "PLAINTEXT"
+	}
+	return b.Listener
+}
 
 func (b *Broker) host() string {
 	if b.Host == "" {
@@ -238,8 +258,12 @@ func (b *Broker) waitReady(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	var last error
+	ask := b.Ask
+	if ask == nil {
+		ask = AskPlain
+	}
 	for {
-		if last = ask(b.Addr); last == nil {
+		if last = ask(ctx, b); last == nil {
 			return nil
 		}
 		select {
@@ -252,8 +276,9 @@ func (b *Broker) waitReady(ctx context.Context) error {
 	}
 }
 
-func ask(addr string) error {
-	c, err := kwire.Dial(addr)
+// AskPlain finds out once, in plain text, whether a broker answers.
+func AskPlain(_ context.Context, b *Broker) error {
+	c, err := kwire.Dial(b.Addr)
 	if err != nil {
 		return err
 	}

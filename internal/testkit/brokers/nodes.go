@@ -12,14 +12,15 @@ import (
 	"sync"
 )
 
-// StartNodes formats and starts n nodes of one cluster, node 1 to n, each a broker and a voter. c.Dir gets a folder for each;
-// c.Props are put over the settings of all. When one of them fails, those that run are killed.
+// StartNodes formats and starts n nodes of one cluster, node 1 to n, each a broker and a voter, unless Each gives it
+// process.roles of its own. c.Dir gets a folder for each; c.Props are put over the settings of all. When one of them fails,
+// those that run are killed.
 func StartNodes(ctx context.Context, n int, c Config) ([]*Broker, error) {
 	if c.Port == 0 {
 		c.Port = 20800
 	}
 	all := make([]*Broker, n)
-	voters := make([]string, n)
+	var voters []string
 	next := c.Port
 	for i := range all {
 		b := &Broker{Config: c}
@@ -34,7 +35,9 @@ func StartNodes(ctx context.Context, n int, c Config) ([]*Broker, error) {
 			return nil, err
 		}
 		next = b.lastPort + 1
-		voters[i] = fmt.Sprintf("%d@%s:%d", i+1, b.host(), b.Controller)
+		if !b.brokerOnly() {
+			voters = append(voters, fmt.Sprintf("%d@%s:%d", i+1, b.host(), b.Controller))
+		}
 		all[i] = b
 	}
 	for i, b := range all {

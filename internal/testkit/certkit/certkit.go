@@ -69,11 +69,11 @@ func (a *Authority) sign(t testing.TB, template *x509.Certificate) (*ecdsa.Priva
 	return key, cert
 }
 
-// Issue makes a certificate for CN=name, localhost and 127.0.0.1, for clients and servers.
-func (a *Authority) Issue(t testing.TB, name string) Pair {
+// Issue makes a certificate for CN=name, localhost, 127.0.0.1 and more addresses, for clients and servers.
+func (a *Authority) Issue(t testing.TB, name string, addresses ...net.IP) Pair {
 	t.Helper()
 	key, cert := a.sign(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost"}, IPAddresses: append([]net.IP{net.IPv4(127, 0, 0, 1)}, addresses...),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	})
 	der, err := x509.MarshalPKCS8PrivateKey(key)

@@ -18,30 +18,36 @@ import (
 // Load is producers that write numbered records with acks=all, and what they were told. Its checks carry the names of
 // docs: I1 no acknowledged loss, I2 one value for each offset, I7 order, I8 no duplicates, I9 no invention.
 type Load struct {
-	t          testing.TB
-	topic      string
-	partitions int
-	clients    []*kgo.Client
+	t testing.TB
+	Pattern
+	clients []*kgo.Client
 
 	mu     sync.Mutex
 	acked  map[string]int64 // value → offset
 	sent   map[string]bool
 	errors map[string]int
 
-	pace time.Duration
 	stop context.CancelFunc
 	wait sync.WaitGroup
 }
 
-// StartLoad starts producers; each writes to all partitions in turn, with up to ten records of each under way.
-func StartLoad(t testing.TB, topic string, partitions int, clients []*kgo.Client) *Load {
-	return StartSteadyLoad(t, topic, partitions, time.Millisecond, clients)
+// Pattern says what a load writes: at most one record of each producer to each partition in a pace. Key is every record's key.
+type Pattern struct {
+	Topic      string
+	Partitions int
+	Pace       time.Duration
+	Key        []byte
 }
 
-// StartSteadyLoad is StartLoad with producers that write at most one record to each partition in a pace.
-func StartSteadyLoad(t testing.TB, topic string, partitions int, pace time.Duration, clients []*kgo.Client) *Load {
+// StartLoad starts producers; each writes to all partitions in turn, with up to ten records of each under way.
+func StartLoad(t testing.TB, topic string, partitions int, clients []*kgo.Client) *Load {
+	return StartSteadyLoad(t, Pattern{Topic: topic, Partitions: partitions, Pace: time.Millisecond}, clients)
+}
+
+// StartSteadyLoad is StartLoad with producers that write as the pattern says.
+func StartSteadyLoad(t testing.TB, pattern Pattern, clients []*kgo.Client) *Load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &Load{t: t, topic: topic, partitions: partitions, clients: clients, acked: map[string]int64{}, sent: map[string]bool{}, errors: map[string]int{}, pace: pace, stop: cancel}
+	l := &Load{t: t, Pattern: pattern, clients: clients, acked: map[string]int64{}, sent: map[string]bool{}, errors: map[string]int{}, stop: cancel}
 	for i, cl := range clients {
 		l.wait.Go(func() { l.produce(ctx, i, cl) })
 	}
@@ -49,15 +55,15 @@ func StartSteadyLoad(t testing.TB, topic string, partitions int, pace time.Durat
 }
 
 func (l *Load) produce(ctx context.Context, producer int, cl *kgo.Client) {
-	slots := make(chan struct{}, 10*l.partitions)
+	slots := make(chan struct{}, 10*l.Partitions)
 	for n := 0; ctx.Err() == nil; n++ {
 		slots <- struct{}{}
-		p := n % l.partitions
-		value := fmt.Sprintf("%d/%d/%d", producer, p, n/l.partitions)
+		p := n % l.Partitions
+		value := fmt.Sprintf("%d/%d/%d", producer, p, n/l.Partitions)
 		l.mu.Lock()
 		l.sent[value] = true
 		l.mu.Unlock()
-		cl.Produce(context.Background(), &kgo.Record{Topic: l.topic, Partition: int32(p), Value: []byte(value)}, func(r *kgo.Record, err error) {
+		cl.Produce(context.Background(), &kgo.Record{Topic: l.Topic, Partition: int32(p), Key: l.Key, Value: []byte(value)}, func(r *kgo.Record, err error) {
 			l.mu.Lock()
 			if err == nil {
 				l.acked[value] = r.Offset
@@ -67,8 +73,8 @@ func (l *Load) produce(ctx context.Context, producer int, cl *kgo.Client) {
 			l.mu.Unlock()
 			<-slots
 		})
-		if n%l.partitions == 0 {
-			t := time.NewTimer(l.pace)
+		if n%l.Partitions == 0 {
+			t := time.NewTimer(l.Pace)
 			<-t.C
 		}
 	}
