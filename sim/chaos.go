@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -53,36 +52,36 @@ func (x *chaos) fault(ctx context.Context) {
 		x.powerCut(ctx, m)
 	case k < 33:
 		x.stop(ctx, m)
-	case k < 50:
+	case k < 47:
 		x.part(ctx)
-	case k < 56:
+	case k < 52:
 		from, to := x.any().host, x.any().host
 		d := time.Duration(1+x.rng.IntN(300)) * time.Millisecond
 		x.note("slow way from %v to %v: %v", from.ip, to.ip, d)
 		x.c.net.set(func() { x.c.net.slow[[2]*host{from, to}] = d })
 		x.later(ctx, 10*time.Second, func() { x.c.net.set(func() { delete(x.c.net.slow, [2]*host{from, to}) }) })
-	case k < 63:
+	case k < 58:
 		x.freeze(ctx, m)
-	case k < 69:
+	case k < 64:
 		d := time.Duration(1+x.rng.IntN(2000)) * time.Millisecond
 		x.note("slow disk of node %d: up to %v", m.id, d)
 		m.disk.set(func() { m.disk.slow = d })
 		x.later(ctx, 8*time.Second, func() { m.disk.set(func() { m.disk.slow = 0 }) })
-	case k < 73:
+	case k < 68:
 		x.fillDisk(ctx, m)
-	case k < 77:
+	case k < 72:
 		x.failDir(ctx, m)
-	case k < 80:
+	case k < 75:
 		x.wipe(ctx, m)
-	case k < 90:
+	case k < 86:
 		x.reassign(ctx)
-	case k < 92:
+	case k < 89:
 		x.elect(ctx)
-	case k < 94:
+	case k < 95:
 		x.churnTopics(ctx)
-	case k < 96:
+	case k < 97:
 		x.loosen(ctx)
-	case k < 98:
+	case k < 99:
 		x.setClock(ctx, m)
 	}
 	if x.c.voting == votersChanged && x.rng.IntN(4) == 0 {
@@ -310,19 +309,26 @@ func (x *chaos) ask(ctx context.Context, req kmsg.Request) kmsg.Response {
 }
 
 func (x *chaos) reassign(ctx context.Context) {
+	topic, index := x.topics[x.rng.IntN(len(x.topics))], int32(x.rng.IntN(2))
+	ids := x.brokers()
+	var replicas []int32
+	for _, i := range x.rng.Perm(len(ids))[:3] {
+		replicas = append(replicas, ids[i])
+	}
+	x.reassignTo(ctx, topic, index, replicas)
+	if x.rng.IntN(4) == 0 && wait(ctx, time.Duration(x.rng.Int64N(int64(20*time.Millisecond)))) {
+		x.reassignTo(ctx, topic, index, nil)
+	}
+}
+
+// reassignTo moves a partition to other replicas; nil cancels that.
+func (x *chaos) reassignTo(ctx context.Context, topic string, index int32, replicas []int32) {
 	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 	req.TimeoutMillis = 3000
-	topic := x.topics[x.rng.IntN(len(x.topics))]
 	t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
 	t.Topic = topic
 	p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
-	p.Partition = int32(x.rng.IntN(2))
-	if x.rng.IntN(6) > 0 {
-		ids := x.brokers()
-		for _, i := range x.rng.Perm(len(ids))[:3] {
-			p.Replicas = append(p.Replicas, ids[i])
-		}
-	} // else: cancel
+	p.Partition, p.Replicas = index, replicas
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	if resp, ok := x.ask(ctx, req).(*kmsg.AlterPartitionAssignmentsResponse); ok {
@@ -340,27 +346,6 @@ func (x *chaos) elect(ctx context.Context) {
 	req.Topics = nil
 	x.ask(ctx, req)
 	x.note("preferred leaders are elected")
-}
-
-// churnTopics makes topics and deletes them.
-func (x *chaos) churnTopics(ctx context.Context) {
-	if len(x.churn) > 0 && x.rng.IntN(2) == 0 {
-		req := kmsg.NewPtrDeleteTopicsRequest()
-		req.TimeoutMillis = 3000
-		name := x.churn[0]
-		x.churn = x.churn[1:]
-		rt := kmsg.NewDeleteTopicsRequestTopic()
-		rt.Topic = &name
-		req.Topics, req.TopicNames = append(req.Topics, rt), []string{name}
-		x.ask(ctx, req)
-		x.note("delete topic %s", name)
-		return
-	}
-	x.made++
-	name := fmt.Sprint("churn-", x.made%3) // names come again
-	x.churn = append(x.churn, name)
-	x.ask(ctx, createTopic(name, 2))
-	x.note("create topic %s", name)
 }
 
 func createTopic(name string, partitions int32, configs ...string) *kmsg.CreateTopicsRequest {

@@ -44,9 +44,11 @@ type cluster struct {
 	wait     sync.WaitGroup // processes that end, and who runs them
 	clients  int
 	consumed *consumed
+	meta     *metaLog
 
-	mu     sync.Mutex
-	broken []string
+	mu      sync.Mutex
+	broken  []string
+	reached map[string]int // states by their labels
 }
 
 // machine is one node's computer.
@@ -75,6 +77,7 @@ type process struct {
 	cancel context.CancelFunc
 	n      *node.Node // nil until it has started
 	over   bool
+	gone   atomic.Bool // as over; for those who do not hold the lock
 	ends   atomic.Bool
 }
 
@@ -88,7 +91,8 @@ func (p *process) stop() (err error) {
 
 func newCluster(t testing.TB, seed uint64) *cluster {
 	rng := rand.New(rand.NewPCG(seed, 0x5e1f))
-	c := &cluster{t: t, seed: seed, rng: rng, trace: newTrace(), history: newHistory(), began: time.Now()}
+	c := &cluster{t: t, seed: seed, rng: rng, trace: newTrace(), history: newHistory(), began: time.Now(), reached: map[string]int{}}
+	c.meta = newMetaLog(c)
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.net = newNetwork(rand.New(rand.NewPCG(seed, 1)))
 	return c
@@ -205,7 +209,7 @@ func (p *process) run(ctx context.Context) {
 		m.c.fail("settings", "%v", err)
 		return
 	}
-	n, err := node.Start(ctx, node.Options{Config: set, FS: p.mount, Net: p.life, Now: m.now, Logs: telemetry.NewLogs(m.c.trace.writer(m.id), traceLevel, false)})
+	n, err := node.Start(ctx, node.Options{Config: set, FS: p.mount, Net: p.life, Now: m.now, Logs: telemetry.NewLogs(traceWriter{m.c, m.id, p}, traceLevel, false)})
 	m.mu.Lock()
 	if err != nil {
 		m.c.trace.note("node %d: start failed: %v", m.id, err)
@@ -238,6 +242,7 @@ func (m *machine) ended(p *process) {
 		return
 	}
 	p.over = true
+	p.gone.Store(true)
 	m.unclean = true
 	m.host.end(false)
 	m.disk.end()
@@ -278,6 +283,7 @@ func (m *machine) kill(power bool) {
 		return
 	}
 	p.over = true
+	p.gone.Store(true)
 	m.unclean = true
 	m.host.end(power)
 	if power {
@@ -316,6 +322,7 @@ func (m *machine) shutDown() error {
 		return errors.New("killed meanwhile")
 	}
 	p.over, m.leaving = true, false
+	p.gone.Store(true)
 	p.cancel()
 	m.host.end(false)
 	m.disk.end()

@@ -17,6 +17,7 @@ type history struct {
 	refused map[string]string // values that were certainly not written, and why
 	marks   map[ledKey]int64  // the highest high watermark that the leader of an epoch has told
 	proved  map[ledKey]bool   // leaders whose logs were looked at
+	tips    map[place]tip     // the last record of a partition that was shown
 	acked   int
 }
 
@@ -56,7 +57,7 @@ type write struct {
 }
 
 func newHistory() *history {
-	return &history{leaders: map[ledKey]int32{}, seen: map[place]sighting{}, writes: map[string]*write{}, refused: map[string]string{}, marks: map[ledKey]int64{}, proved: map[ledKey]bool{}}
+	return &history{leaders: map[ledKey]int32{}, seen: map[place]sighting{}, writes: map[string]*write{}, refused: map[string]string{}, marks: map[ledKey]int64{}, proved: map[ledKey]bool{}, tips: map[place]tip{}}
 }
 
 // led notes that somebody said who leads: I6, one leader for each epoch.
@@ -90,6 +91,7 @@ func (c *cluster) told(w *write, offset int64) {
 	h.mu.Lock()
 	w.end, w.offset, w.acked = time.Now(), offset, true // -1: it is there, but where was not said
 	h.acked++
+	h.showing(w.topic, w.index, offset, w.value)
 	h.mu.Unlock()
 	c.trace.note("%s: %s-%d %q acknowledged at %d", w.client, w.topic, w.index, w.value, offset)
 }
@@ -130,6 +132,7 @@ func (c *cluster) sawOne(h *history, at place, s sighting) {
 		return
 	}
 	h.seen[at] = s
+	h.showing(at.topic, at.index, at.offset, s.value)
 	w := h.writes[s.value]
 	switch {
 	case w == nil || w.topic != at.topic || w.index != at.index:

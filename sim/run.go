@@ -23,12 +23,13 @@ const (
 
 // outcome is what is left to look at after a simulation.
 type outcome struct {
-	broken []string
-	trace  []string
-	regs   *registers
-	logged [registerCount]map[string]bool
-	acked  int
-	took   time.Duration // virtual
+	broken  []string
+	trace   []string
+	regs    *registers
+	logged  [registerCount]map[string]bool
+	acked   int
+	reached map[string]int
+	took    time.Duration // virtual
 }
 
 // shape chooses the cluster.
@@ -84,6 +85,8 @@ func (c *cluster) simulate(faults time.Duration) *outcome {
 		reading, stopReading := context.WithCancel(whole)
 		wrote, read := c.load(load, reading, whole, out)
 		c.wait.Go(func() { c.survey(whole) })
+		watched := make(chan struct{})
+		c.wait.Go(func() { defer close(watched); c.watch(whole) })
 		// The faults.
 		during, over := context.WithTimeout(c.ctx, faults)
 		x.run(during)
@@ -98,12 +101,17 @@ func (c *cluster) simulate(faults time.Duration) *outcome {
 		if !c.isBroken() {
 			c.readAll(out)
 		}
+		giveUp()
+		<-watched
+		if !c.isBroken() {
+			c.compareMetadata()
+		}
 	}
 	stopLoad()
 	giveUp()
 	c.finish(out)
 	out.took = time.Since(begin)
-	out.broken, out.trace, out.acked = c.broken, c.trace.tail(traceLines), c.history.acked
+	out.broken, out.trace, out.acked, out.reached = c.broken, c.trace.tail(traceLines), c.history.acked, c.reached
 	return out
 }
 

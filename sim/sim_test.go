@@ -46,10 +46,14 @@ func TestCluster(t *testing.T) {
 	if seed := number("WEIR_SIM_SEED", 0); seed > 0 {
 		first, count = seed, 1
 	}
+	reached := map[string]int{}
 	for seed := first; seed < first+count; seed++ {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			begin := time.Now()
 			out := runSeed(t, seed)
+			for label, n := range out.reached {
+				reached[label] += n
+			}
 			t.Logf("%d acknowledged, %v virtual, %v real", out.acked, out.took, time.Since(begin))
 			if len(out.broken) == 0 {
 				return
@@ -58,6 +62,7 @@ func TestCluster(t *testing.T) {
 			writeTrace(t, seed, out)
 		})
 	}
+	t.Log(strings.Join(inWords(reached), "\n"))
 }
 
 // writeTrace leaves the trace of a failed seed in a file, and its end in the test's output.

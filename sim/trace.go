@@ -3,7 +3,6 @@ package sim
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -44,14 +43,16 @@ func (t *trace) tail(n int) []string {
 }
 
 type traceWriter struct {
-	t  *trace
+	c  *cluster
 	id int
+	p  *process
 }
-
-func (t *trace) writer(id int) io.Writer { return traceWriter{t, id} }
 
 // Write takes one line of a node's log.
 func (w traceWriter) Write(p []byte) (int, error) {
-	w.t.note("node %d: %s", w.id, bytes.TrimRight(p, "\n"))
+	if !w.p.gone.Load() { // the last words of one that was killed are nobody's
+		w.c.said(p)
+	}
+	w.c.trace.note("node %d: %s", w.id, bytes.TrimRight(p, "\n"))
 	return len(p), nil
 }
