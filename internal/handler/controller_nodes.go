@@ -18,7 +18,7 @@ type Quorum interface {
 	Fetch(ctx context.Context, req *kmsg.FetchRequest) *kmsg.FetchResponse
 	FetchSnapshot(req *kmsg.FetchSnapshotRequest) *kmsg.FetchSnapshotResponse
 	// Messages takes Raft's messages from another voter.
-	Messages(req *wire.RaftMessagesRequest) wire.Code
+	Messages(req *wire.RaftMessagesRequest) *wire.RaftMessagesResponse
 	// Active reports whether this node is the active controller; LeaderID is who leads, -1 if that is not known.
 	Active() bool
 	LeaderID() int32
@@ -112,5 +112,5 @@ func (b *Broker) handleRaftMessages(r *wire.Request) {
 		r.Reply(&wire.RaftMessagesResponse{ErrorCode: int16(wire.ClusterAuthorizationFailed)})
 		return
 	}
-	r.Reply(&wire.RaftMessagesResponse{ErrorCode: int16(b.Quorum.Messages(r.Body.(*wire.RaftMessagesRequest)))})
+	r.Reply(b.Quorum.Messages(r.Body.(*wire.RaftMessagesRequest)))
 }

@@ -101,7 +101,9 @@ func (v voice) FetchSnapshot(req *kmsg.FetchSnapshotRequest) *kmsg.FetchSnapshot
 }
 
 // Messages implements handler.Quorum.
-func (v voice) Messages(req *wire.RaftMessagesRequest) wire.Code { return v.n.quorum.Messages(req) }
+func (v voice) Messages(req *wire.RaftMessagesRequest) *wire.RaftMessagesResponse {
+	return v.n.quorum.Messages(req)
+}
 
 // Active implements handler.Quorum.
 func (v voice) Active() bool { return v.n.controller.Active() }

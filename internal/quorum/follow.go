@@ -50,6 +50,7 @@ type follower struct {
 
 	mu     sync.Mutex  // for wanted, and to change leader and epoch
 	wanted *pb.Message // a voter's reference to a point
+	life   uint64      // the log that the reference is from
 	wake   chan struct{}
 
 	leader  Voter // id -1: not known
@@ -71,9 +72,9 @@ func (f *follower) init(q *Quorum) {
 }
 
 // want asks to catch up to the point that a message of the leader refers to.
-func (f *follower) want(m *pb.Message) {
+func (f *follower) want(m *pb.Message, life uint64) {
 	f.mu.Lock()
-	f.wanted = m
+	f.wanted, f.life = m, life
 	f.mu.Unlock()
 	f.poke()
 }
@@ -111,11 +112,12 @@ func (f *follower) done() bool {
 		return false
 	}
 	f.mu.Lock()
+	life := f.life
 	if f.wanted == m {
 		f.wanted = nil
 	}
 	f.mu.Unlock()
-	f.q.step([]*pb.Message{m})
+	f.q.stepFrom(life, []*pb.Message{m})
 	return true
 }
 

@@ -49,11 +49,14 @@ func (q *Quorum) signal() {
 	}
 }
 
-// step hands messages to the loop.
-func (q *Quorum) step(ms []*pb.Message) {
+// step hands this node's own messages to the loop.
+func (q *Quorum) step(ms []*pb.Message) { q.stepFrom(lifeUntold, ms) }
+
+// stepFrom hands messages of one of their sender's logs to the loop.
+func (q *Quorum) stepFrom(life uint64, ms []*pb.Message) {
 	q.mu.Lock()
 	for _, m := range ms {
-		q.inbox = append(q.inbox, input{msg: m})
+		q.inbox = append(q.inbox, input{msg: m, life: life})
 	}
 	q.mu.Unlock()
 	q.signal()
@@ -131,11 +134,7 @@ func (q *Quorum) sole() bool {
 // beginAnew ends the term of a leader that has given it up and is the only voter, the others having been removed meanwhile:
 // nobody else would. It is told of a later term, and campaigns.
 func (q *Quorum) beginAnew() {
-	later := q.node.BasicStatus().HardState.GetTerm() + 1
-	if err := q.node.Step(&pb.Message{Type: pb.MsgHeartbeatResp.Enum(), From: &q.raftID, To: &q.raftID, Term: &later}); err != nil {
-		q.log.Error("metadata quorum: the term that was given up goes on", "error", err)
-		return
-	}
+	q.laterTerm()
 	if err := q.node.Campaign(); err != nil {
 		q.log.Error("metadata quorum: campaign", "error", err)
 	}
@@ -188,7 +187,7 @@ func (q *Quorum) takeInputs() {
 			in.do()
 			continue
 		}
-		q.take(in.msg)
+		q.take(in)
 	}
 	q.raftApplied.Store(q.node.BasicStatus().Applied)
 	for _, p := range proposed {
@@ -201,14 +200,22 @@ func (q *Quorum) takeInputs() {
 	q.stepChange()
 }
 
-func (q *Quorum) take(m *pb.Message) {
+func (q *Quorum) take(in input) {
+	m := in.msg
 	own := m.GetFrom() == q.raftID || raft.IsLocalMsgTarget(m.GetFrom())
+	if !own && q.lives.get(m.GetFrom()) != in.life {
+		return // its sender has lost the log meanwhile
+	}
 	switch m.GetType() {
 	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
 		q.heardAt = q.ticks
 	}
 	if !own && (q.muted && q.electedTerm.Load() != 0 && quiet(m.GetType()) || !q.mayAnswer(m)) {
 		return
+	}
+	switch m.GetType() {
+	case pb.MsgAppResp, pb.MsgVoteResp:
+		q.lives.promised(m.GetFrom(), m.GetTerm())
 	}
 	if err := q.node.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) {
 		q.log.Debug("metadata quorum: message not taken", "type", m.GetType(), "error", err)
@@ -253,7 +260,7 @@ func (q *Quorum) handleReady() {
 		for _, m := range rd.Messages {
 			switch to := m.GetTo(); to {
 			case raft.LocalAppendThread:
-				q.appendq.put(appendItem{msg: m})
+				q.appendq.put(appendItem{msg: m, lives: q.addressed(m)})
 			case raft.LocalApplyThread:
 				q.applyq.put(applyItem{msg: m})
 			default:
@@ -269,7 +276,7 @@ func (q *Quorum) sendAll(out map[uint64][]*pb.Message) {
 	for _, to := range slices.Sorted(maps.Keys(out)) { // in an order that can be played again
 		ms := out[to]
 		if q.muted && q.electedTerm.Load() != 0 {
-			ms = without(ms, quiet)
+			ms = without(ms, func(m *pb.Message) bool { return quiet(m.GetType()) })
 		}
 		if len(ms) > 0 {
 			q.send(to, ms)
@@ -277,10 +284,10 @@ func (q *Quorum) sendAll(out map[uint64][]*pb.Message) {
 	}
 }
 
-func without(ms []*pb.Message, drop func(pb.MessageType) bool) []*pb.Message {
+func without(ms []*pb.Message, drop func(*pb.Message) bool) []*pb.Message {
 	var kept []*pb.Message
 	for _, m := range ms {
-		if !drop(m.GetType()) {
+		if !drop(m) {
 			kept = append(kept, m)
 		}
 	}

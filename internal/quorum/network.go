@@ -57,6 +57,8 @@ func (n *network) tell(ctx context.Context, what string, err error, args ...any)
 type outlet struct {
 	mu      sync.Mutex
 	waiting []*pb.Message
+	life    uint64 // the log that they are meant for
+	asking  bool   // it is to be asked which log it has
 	wake    chan struct{}
 	// vain counts the requests in a row that had no answer in time. It belongs to who sends.
 	vain int
@@ -66,30 +68,53 @@ type outlet struct {
 
 func (q *Quorum) startNetwork(g *lifecycle.Group) {
 	n := &network{q: q, group: g, outlets: map[uint64]*outlet{}, clients: map[string]*peer.Client{}}
-	q.send = n.send
+	q.carry, q.greet = n.send, n.greet
 	g.Go("quorum-follow", n.follow)
 	n.watchLeader(g)
+	q.greetAll()
 }
 
-// send implements Quorum.send.
-func (n *network) send(to uint64, ms []*pb.Message) {
+// send implements Quorum.carry.
+func (n *network) send(to, life uint64, ms []*pb.Message) {
+	o := n.outlet(to)
+	o.mu.Lock()
+	if o.life != life {
+		o.life, o.waiting = life, nil
+	}
+	if len(o.waiting) < maxWaitingMessages {
+		o.waiting = append(o.waiting, ms...)
+	}
+	o.mu.Unlock()
+	o.poke()
+}
+
+// greet implements Quorum.greet.
+func (n *network) greet(to uint64) {
+	o := n.outlet(to)
+	o.mu.Lock()
+	o.asking = true
+	o.mu.Unlock()
+	o.poke()
+}
+
+func (o *outlet) poke() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// outlet is the way to a voter.
+func (n *network) outlet(to uint64) *outlet {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	o := n.outlets[to]
 	if o == nil {
 		o = &outlet{wake: make(chan struct{}, 1)}
 		n.outlets[to] = o
 		n.group.Go("quorum-send", func(ctx context.Context) { n.run(ctx, to, o) })
 	}
-	n.mu.Unlock()
-	o.mu.Lock()
-	if len(o.waiting) < maxWaitingMessages {
-		o.waiting = append(o.waiting, ms...)
-	}
-	o.mu.Unlock()
-	select {
-	case o.wake <- struct{}{}:
-	default:
-	}
+	return o
 }
 
 func (n *network) run(ctx context.Context, to uint64, o *outlet) {
@@ -105,11 +130,11 @@ func (n *network) run(ctx context.Context, to uint64, o *outlet) {
 		case <-o.wake:
 		}
 		for {
-			ms := o.take()
-			if len(ms) == 0 {
+			ms, life, any := o.take()
+			if !any {
 				break
 			}
-			err := n.deliver(ctx, to, o, ms)
+			err := n.deliver(ctx, to, o, life, ms)
 			if err == nil {
 				lost = n.lost(to)
 			} else if ctx.Err() == nil {
@@ -133,10 +158,13 @@ func (n *network) lost(to uint64) <-chan struct{} {
 	return n.client("raft", addressesOf(v)[0]).Lost()
 }
 
-// take takes what waits, up to the size of one request.
-func (o *outlet) take() []*pb.Message {
+// take takes what waits, up to the size of one request, and the log that it is meant for. any is false if there is nothing to
+// send, not even a question.
+func (o *outlet) take() (ms []*pb.Message, life uint64, any bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	any = o.asking || len(o.waiting) > 0
+	o.asking = false
 	n, bytes := 0, 0
 	for n < len(o.waiting) && (n == 0 || bytes < maxSendBytes) {
 		for _, e := range o.waiting[n].GetEntries() {
@@ -144,20 +172,20 @@ func (o *outlet) take() []*pb.Message {
 		}
 		n++
 	}
-	ms := o.waiting[:n:n]
+	ms = o.waiting[:n:n]
 	o.waiting = o.waiting[n:]
-	return ms
+	return ms, o.life, any
 }
 
 // silentAfter is how many requests in a row go without an answer in time before the connection is left for a new one.
 const silentAfter = 2
 
-func (n *network) deliver(ctx context.Context, to uint64, o *outlet, ms []*pb.Message) error {
+func (n *network) deliver(ctx context.Context, to uint64, o *outlet, life uint64, ms []*pb.Message) error {
 	v, ok := n.q.member(to)
 	if !ok || len(v.Endpoints) == 0 {
 		return errNoLeader
 	}
-	req := &wire.RaftMessagesRequest{ClusterID: n.q.cfg.ClusterID, NodeID: n.q.cfg.NodeID, To: to, EndOffset: n.q.hw.Load()}
+	req := &wire.RaftMessagesRequest{ClusterID: n.q.cfg.ClusterID, NodeID: n.q.cfg.NodeID, To: to, EndOffset: n.q.hw.Load(), Tag: n.q.tag(life)}
 	for _, m := range ms {
 		b, err := proto.Marshal(m)
 		if err != nil {
@@ -179,10 +207,12 @@ func (n *network) deliver(ctx context.Context, to uint64, o *outlet, ms []*pb.Me
 		return err
 	}
 	o.vain = 0
-	if code := wire.Code(resp.(*wire.RaftMessagesResponse).ErrorCode); code != wire.None {
+	r := resp.(*wire.RaftMessagesResponse)
+	if code := wire.Code(r.ErrorCode); code != wire.None {
 		n.contacts.note(address, code)
 		return code
 	}
+	n.q.heard(to, r.Log)
 	return nil
 }
 

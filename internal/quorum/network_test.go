@@ -46,6 +46,7 @@ func TestSilentVoterIsDialledAnew(t *testing.T) {
 		}
 	})
 	q := &Quorum{cfg: Config{ClusterID: "c", ElectionTimeout: 100 * time.Millisecond, Log: slog.Default()}, log: slog.Default()}
+	q.lives.init()
 	q.cfg.Connect = func(address string) *peer.Client {
 		return peer.New(peer.Config{Address: address, RequestTimeout: time.Hour, Group: g})
 	}
@@ -56,7 +57,7 @@ func TestSilentVoterIsDialledAnew(t *testing.T) {
 	defer tick.Stop()
 	end := time.After(20 * time.Second)
 	for {
-		n.send(7, []*pb.Message{{Type: pb.MsgHeartbeat.Enum(), To: new(uint64(7))}})
+		n.send(7, lifeUntold, []*pb.Message{{Type: pb.MsgHeartbeat.Enum(), To: new(uint64(7))}})
 		select {
 		case <-taken:
 			if got := dials.Load(); got != 2 {

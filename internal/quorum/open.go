@@ -55,6 +55,9 @@ func (q *Quorum) openRaft() (err error) {
 	if err := q.readMarkers(); err != nil {
 		return err
 	}
+	if q.life, err = readLogID(q.cfg.FS, filepath.Join(q.meta.dir, RaftDirName)); err != nil {
+		return err
+	}
 	q.newVote = dynamic && q.votersRecord() != nil
 	return q.newNode()
 }
@@ -78,6 +81,9 @@ func (q *Quorum) standOutside() error {
 		if err := q.writePullMarker(); err != nil {
 			return err
 		}
+	}
+	if _, err := drawLogID(q.cfg.FS, dir); err != nil {
+		return err
 	}
 	var zero uint64
 	l, err := createRaftLog(q.cfg.FS, dir, point{Conf: &pb.ConfState{}}, &pb.HardState{Term: &zero, Vote: &zero, Commit: &zero}, nil)

@@ -46,8 +46,11 @@ type Quorum struct {
 
 	appendq queue[appendItem]
 	applyq  queue[applyItem]
-	// send hands messages to the way to another voter; it never waits.
-	send   func(to uint64, ms []*pb.Message)
+	// carry hands messages to the way to one log of another voter, greet asks which log it has. They never wait.
+	carry  func(to, life uint64, ms []*pb.Message)
+	greet  func(to uint64)
+	life   uint64 // the number of this node's log of Raft
+	lives  lives
 	follow follower
 	seen   replicaStates
 
@@ -110,10 +113,12 @@ type Quorum struct {
 	spawn   func(name string, f func(context.Context)) bool
 }
 
-// input is something that the loop has to do: take a message, or run something that needs the RawNode.
+// input is something that the loop has to do: take a message, of one of its sender's logs, or run something that needs the
+// RawNode.
 type input struct {
-	msg *pb.Message
-	do  func()
+	msg  *pb.Message
+	life uint64
+	do   func()
 }
 
 // proposal is what goes into Raft's log: a batch, a change of its members, or both as one.
@@ -156,6 +161,9 @@ func initialize(fsys vfs.FS, dir string, conf *pb.ConfState, at InitialState) (b
 			return false, err
 		}
 	}
+	if _, err := drawLogID(fsys, raftDir); err != nil {
+		return false, err
+	}
 	term, vote, commit := uint64(at.Epoch), uint64(0), uint64(firstIndex)
 	p := point{Index: firstIndex, Term: term, NextOffset: at.NextOffset, Conf: conf}
 	l, err := createRaftLog(fsys, raftDir, p, &pb.HardState{Term: &term, Vote: &vote, Commit: &commit}, nil)
@@ -189,7 +197,8 @@ func Open(cfg Config) (*Quorum, error) {
 	}
 	q := &Quorum{cfg: cfg, log: cfg.Log, began: cfg.Now(), wake: make(chan struct{}, 1), changed: make(chan struct{}), more: make(chan struct{})}
 	q.leader.Store(-1)
-	q.send = func(uint64, []*pb.Message) {}
+	q.carry, q.greet = func(uint64, uint64, []*pb.Message) {}, func(uint64) {}
+	q.lives.init()
 	q.follow.init(q)
 	q.seen.init()
 	q.appendq.init()

@@ -325,12 +325,28 @@ func (q *Quorum) readSnapshot(in *kmsg.FetchSnapshotRequestTopicPartition, out *
 }
 
 // Messages takes Raft's messages from another voter.
-func (q *Quorum) Messages(req *wire.RaftMessagesRequest) wire.Code {
+func (q *Quorum) Messages(req *wire.RaftMessagesRequest) *wire.RaftMessagesResponse {
+	resp := &wire.RaftMessagesResponse{Version: req.Version}
+	if req.Tag.FromLog != 0 {
+		resp.Log = q.life // who names its log can read an answer that names one
+	}
+	resp.ErrorCode = int16(q.messages(req))
+	return resp
+}
+
+func (q *Quorum) messages(req *wire.RaftMessagesRequest) wire.Code {
 	switch {
 	case req.ClusterID != q.cfg.ClusterID:
 		return wire.InconsistentClusterId
 	case q.node == nil || req.To != q.raftID:
 		return wire.InconsistentVoterSet
+	}
+	life := lifeUntold
+	if t := &req.Tag; t.FromLog != 0 {
+		life = t.FromLog
+		if !q.known(t.From, life) || t.ToLog != q.life {
+			return wire.None // the answer says why nothing was taken
+		}
 	}
 	var ms []*pb.Message
 	for _, b := range req.Messages {
@@ -338,8 +354,8 @@ func (q *Quorum) Messages(req *wire.RaftMessagesRequest) wire.Code {
 		if err := unmarshal(append([]byte{}, b...), m); err != nil {
 			return wire.InvalidRequest
 		}
-		from, known := q.member(m.GetFrom())
-		if !known || m.GetTo() != q.raftID || !betweenVoters(m.GetType()) {
+		from, in := q.member(m.GetFrom())
+		if !in || m.GetTo() != q.raftID || !betweenVoters(m.GetType()) || !q.known(m.GetFrom(), life) {
 			continue
 		}
 		q.seen.note(from.ID, from.DirectoryID, req.EndOffset, q.hw.Load(), q.cfg.Now())
@@ -347,14 +363,14 @@ func (q *Quorum) Messages(req *wire.RaftMessagesRequest) wire.Code {
 			ms = append(ms, m)
 			continue
 		}
-		q.follow.want(m)
+		q.follow.want(m, life)
 	}
-	q.deliver(ms)
+	q.deliver(life, ms)
 	return wire.None
 }
 
-// deliver hands messages of other voters to the loop.
-func (q *Quorum) deliver(ms []*pb.Message) {
+// deliver hands messages of another voter to the loop.
+func (q *Quorum) deliver(life uint64, ms []*pb.Message) {
 	var in []*pb.Message
 	for _, m := range ms {
 		switch m.GetType() {
@@ -367,7 +383,7 @@ func (q *Quorum) deliver(ms []*pb.Message) {
 		}
 	}
 	if len(in) > 0 {
-		q.step(in)
+		q.stepFrom(life, in)
 	}
 }
 

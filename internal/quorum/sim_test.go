@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/cryptotest"
@@ -26,12 +27,15 @@ import (
 // a tick, a turn of one of a node's workers, a proposal or a fault. Files are in memory and lose what was not synced
 // when a node crashes.
 type simulation struct {
-	t     judge
-	rnd   *rand.Rand
-	now   time.Time
-	nodes []*simNode
-	net   []parcel
-	cut   map[[2]int]bool
+	t      judge
+	rnd    *rand.Rand
+	now    time.Time
+	nodes  []*simNode
+	net    []parcel
+	late   []parcel     // copies that come once more, much later: after one of the two has lost its disk
+	posted *[]parcel    // all that was sent, if somebody wants to know
+	older  map[int]bool // nodes of a build that names no logs
+	cut    map[[2]int]bool
 
 	// What the checkers know.
 	log     map[int64]record.Batch // by base offset: what was applied anywhere
@@ -51,10 +55,12 @@ type judge interface {
 }
 
 type parcel struct {
-	from  int
-	to    uint64
-	bytes []byte
-	end   int64
+	from   int
+	sender *Quorum
+	to     uint64
+	bytes  []byte // none: a question
+	end    int64
+	tag    wire.RaftTag
 }
 
 type simNode struct {
@@ -172,9 +178,10 @@ func (n *simNode) start() {
 		n.s.t.Fatalf("node %d does not start: %v", n.index, err)
 	}
 	q.spawn = func(_ string, f func(context.Context)) bool { f(context.Background()); return true }
-	q.send = n.send
+	q.carry, q.greet = n.send, n.greet
 	n.q, n.leads, n.hw = q, 0, 0
 	n.plant()
+	n.q.greetAll()
 }
 
 // plant makes a fault that the checkers must find.
@@ -199,13 +206,37 @@ type lyingFile struct{ vfs.File }
 
 func (lyingFile) Sync() error { return nil }
 
-func (n *simNode) send(to uint64, ms []*pb.Message) {
+func (n *simNode) send(to, life uint64, ms []*pb.Message) {
 	for _, m := range ms {
 		b, err := proto.Marshal(m)
 		if err != nil {
 			n.s.t.Fatal(err)
 		}
-		n.s.net = append(n.s.net, parcel{n.index, to, b, n.q.hw.Load()})
+		n.s.post(parcel{n.index, n.q, to, b, n.q.hw.Load(), n.q.tag(life)})
+	}
+}
+
+func (n *simNode) greet(to uint64) {
+	n.s.post(parcel{n.index, n.q, to, nil, n.q.hw.Load(), n.q.tag(lifeUnknown)})
+}
+
+// untold reports whether a node is of a build that names no logs.
+func (s *simulation) untold(node int) bool {
+	return s.older[node] || s.planted == "late messages are taken"
+}
+
+func (s *simulation) post(p parcel) {
+	if s.untold(p.from) {
+		p.tag = wire.RaftTag{}
+	}
+	s.net = append(s.net, p)
+	if s.posted != nil {
+		*s.posted = append(*s.posted, p)
+	}
+	if p.bytes != nil && s.rnd.IntN(8) == 0 {
+		if s.late = append(s.late, p); len(s.late) > 40 {
+			s.late = slices.Delete(s.late, 0, 1+s.rnd.IntN(20))
+		}
 	}
 }
 
@@ -215,11 +246,33 @@ func (s *simulation) deliver(i int, keep bool) {
 		s.net[i] = s.net[len(s.net)-1]
 		s.net = s.net[:len(s.net)-1]
 	}
+	s.arrive(p)
+}
+
+func (s *simulation) arrive(p parcel) {
 	to := s.byRaft(p.to)
 	if to == nil || s.cut[[2]int{p.from, to.index}] {
 		return
 	}
-	to.q.Messages(&wire.RaftMessagesRequest{ClusterID: "c", NodeID: int32(p.from), To: to.q.raftID, EndOffset: p.end, Messages: [][]byte{p.bytes}})
+	req := &wire.RaftMessagesRequest{ClusterID: "c", NodeID: int32(p.from), To: p.to, EndOffset: p.end, Tag: p.tag}
+	if p.bytes != nil {
+		req.Messages = [][]byte{p.bytes}
+	}
+	resp := to.q.Messages(req)
+	if s.untold(to.index) {
+		resp.Log = 0
+	}
+	from := s.nodes[p.from]
+	if from.q == p.sender && !s.cut[[2]int{to.index, p.from}] && s.rnd.IntN(20) > 0 { // the answer
+		from.q.heard(p.to, resp.Log)
+	}
+}
+
+// comeLate has messages arrive that were sent long ago.
+func (s *simulation) comeLate() {
+	for range min(len(s.late), 1+s.rnd.IntN(4)) {
+		s.arrive(s.late[s.rnd.IntN(len(s.late))])
+	}
 }
 
 // byRaft is the node that has an id in Raft now, nil if none does.
@@ -332,6 +385,14 @@ func (n *simNode) crash() {
 	n.q, n.leads = nil, 0
 }
 
+// wiped is a node whose disk is empty now.
+func (n *simNode) wiped() {
+	n.q, n.leads = nil, 0
+	n.lives++
+	n.fs = emptyDisk()
+	n.start()
+}
+
 // wipe empties a voter's disk, if all voters stand well: more at a time is more than a static quorum can bear.
 func (s *simulation) wipe() {
 	for _, n := range s.nodes[:s.voters()] {
@@ -339,11 +400,10 @@ func (s *simulation) wipe() {
 			return
 		}
 	}
-	n := s.nodes[s.rnd.IntN(s.voters())]
-	n.q, n.leads = nil, 0
-	n.lives++
-	n.fs = emptyDisk()
-	n.start()
+	s.nodes[s.rnd.IntN(s.voters())].wiped()
+	if s.rnd.IntN(2) == 0 {
+		s.comeLate()
+	}
 }
 
 func (s *simulation) step() {
@@ -374,8 +434,10 @@ func (s *simulation) step() {
 		if n.q != nil && n.q.node != nil {
 			n.q.tick()
 		}
-	case r < 985:
+	case r < 980:
 		s.propose()
+	case r < 985:
+		s.comeLate()
 	default:
 		s.fault(n)
 	}
@@ -577,7 +639,7 @@ func (c *catcher) Fatalf(f string, args ...any) { c.found = fmt.Sprintf(f, args.
 
 // TestSimulationFindsPlantedFaults: the checkers are worth something.
 func TestSimulationFindsPlantedFaults(t *testing.T) {
-	for _, planted := range []string{"a wiped voter votes", "nothing is synced"} {
+	for _, planted := range []string{"a wiped voter votes", "nothing is synced", "late messages are taken"} {
 		found := ""
 		for seed := uint64(1); seed < 400 && found == ""; seed++ {
 			t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {

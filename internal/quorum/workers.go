@@ -3,8 +3,6 @@ package quorum
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -60,8 +58,9 @@ const retryFullDisk = 100 * time.Millisecond
 
 // appendItem is work for the append worker: one of Raft's messages, or a request to cut Raft's log at a point.
 type appendItem struct {
-	msg *pb.Message
-	cut *point
+	msg   *pb.Message
+	lives []uint64 // the logs that msg's responses are meant for
+	cut   *point
 }
 
 // applyItem is work for the apply worker: one of Raft's messages, or the news that leadership ended, that a snapshot
@@ -91,18 +90,18 @@ func (q *Quorum) runAppend(ctx context.Context) {
 }
 
 func (q *Quorum) appendItems(ctx context.Context, items []appendItem) error {
-	var ms []*pb.Message
+	var todo []appendItem
 	var cut *point
 	for _, i := range items {
 		if i.cut != nil {
 			cut = i.cut
 		} else {
-			ms = append(ms, i.msg)
+			todo = append(todo, i)
 		}
 	}
 	q.writing.Store(q.uptime())
 	defer q.writing.Store(0)
-	err := q.appendGroup(ctx, ms)
+	err := q.appendGroup(ctx, todo)
 	if err == nil && cut != nil {
 		if cut.Index > q.raft.at.Index { // else Raft's log began anew in the meantime
 			err = q.raft.cut(*cut)
@@ -117,12 +116,13 @@ func (q *Quorum) appendItems(ctx context.Context, items []appendItem) error {
 	return err
 }
 
-func (q *Quorum) appendGroup(ctx context.Context, ms []*pb.Message) error {
+func (q *Quorum) appendGroup(ctx context.Context, items []appendItem) error {
 	var entries []*pb.Entry
 	var hs *pb.HardState
 	var snap *pb.Snapshot
 	mustSync := false
-	for _, m := range ms {
+	for _, i := range items {
+		m := i.msg
 		if s := m.GetSnapshot(); s.GetMetadata().GetIndex() > 0 {
 			snap, entries = s, nil // what came before is behind the point
 		}
@@ -163,25 +163,31 @@ func (q *Quorum) appendGroup(ctx context.Context, ms []*pb.Message) error {
 	if err := q.ripen(); err != nil {
 		return err
 	}
-	q.release(ms)
+	q.release(items)
 	return nil
 }
 
 // release lets those messages go that promise what is durable now.
-func (q *Quorum) release(ms []*pb.Message) {
+func (q *Quorum) release(items []appendItem) {
+	type receiver struct{ id, life uint64 }
 	var back []*pb.Message
-	out := map[uint64][]*pb.Message{}
-	for _, m := range ms {
-		for _, r := range m.GetResponses() {
-			if r.GetTo() == q.raftID {
+	var order []receiver // so that it can be played again
+	out := map[receiver][]*pb.Message{}
+	for _, i := range items {
+		for n, r := range i.msg.GetResponses() {
+			to := receiver{r.GetTo(), i.lives[n]}
+			if to.id == q.raftID {
 				back = append(back, r)
-			} else {
-				out[r.GetTo()] = append(out[r.GetTo()], r)
+				continue
 			}
+			if _, in := out[to]; !in {
+				order = append(order, to)
+			}
+			out[to] = append(out[to], r)
 		}
 	}
-	for _, to := range slices.Sorted(maps.Keys(out)) { // in an order that can be played again
-		q.send(to, out[to])
+	for _, to := range order {
+		q.sendTo(to.id, to.life, out[to])
 	}
 	if len(back) > 0 {
 		q.step(back)

@@ -25,14 +25,30 @@ type RaftMessagesRequest struct {
 	To uint64
 	// EndOffset is the end of the sender's metadata log, for those who describe the quorum.
 	EndOffset int64
-	// Messages are raftpb.Message, encoded. They alias the frame.
+	// Messages are raftpb.Message, encoded. They alias the frame. A request without any asks which log the receiver has.
 	Messages [][]byte
+	// Tag says which logs the sender and the receiver have; all zero from a build that does not say. It stands behind the
+	// rest, where such a build does not look.
+	Tag RaftTag
 }
+
+// RaftTag names both ends of a request by the logs that they have: who lost its log is another than it was.
+type RaftTag struct {
+	// From is the sender's id in Raft, FromLog names its log, ToLog the one that the receiver is believed to have (0: not known).
+	From, FromLog, ToLog uint64
+	// FromDirectory and ToDirectory are the directory ids of both, zero where they are not known.
+	FromDirectory, ToDirectory [16]byte
+}
+
+// raftTagBytes is the size of a tag; what a later build may put behind it is passed over.
+const raftTagBytes = 56
 
 // RaftMessagesResponse says whether the messages were taken: handed to Raft, which may still ignore them.
 type RaftMessagesResponse struct {
 	Version   int16
 	ErrorCode int16
+	// Log names the receiver's log, for a sender that tags its requests; 0: not told.
+	Log uint64
 }
 
 var (
@@ -100,6 +116,13 @@ func (r *RaftMessagesRequest) AppendTo(dst []byte) []byte {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(m)))
 		dst = append(dst, m...)
 	}
+	if t := &r.Tag; t.FromLog != 0 {
+		dst = binary.BigEndian.AppendUint64(dst, t.From)
+		dst = binary.BigEndian.AppendUint64(dst, t.FromLog)
+		dst = binary.BigEndian.AppendUint64(dst, t.ToLog)
+		dst = append(dst, t.FromDirectory[:]...)
+		dst = append(dst, t.ToDirectory[:]...)
+	}
 	return dst
 }
 
@@ -131,6 +154,16 @@ func (r *RaftMessagesRequest) ReadFrom(b []byte) error {
 		r.Messages = append(r.Messages, b[:size:size])
 		b = b[size:]
 	}
+	switch {
+	case len(b) == 0:
+	case len(b) < raftTagBytes:
+		return errPrivate
+	default:
+		t := &r.Tag
+		t.From, t.FromLog, t.ToLog = binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:])
+		copy(t.FromDirectory[:], b[24:40])
+		copy(t.ToDirectory[:], b[40:56])
+	}
 	return nil
 }
 
@@ -156,14 +189,21 @@ func (r *RaftMessagesResponse) RequestKind() kmsg.Request {
 
 // AppendTo implements kmsg.Response.
 func (r *RaftMessagesResponse) AppendTo(dst []byte) []byte {
-	return binary.BigEndian.AppendUint16(dst, uint16(r.ErrorCode))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(r.ErrorCode))
+	if r.Log != 0 {
+		dst = binary.BigEndian.AppendUint64(dst, r.Log)
+	}
+	return dst
 }
 
 // ReadFrom implements kmsg.Response.
 func (r *RaftMessagesResponse) ReadFrom(b []byte) error {
-	if len(b) != 2 {
+	if len(b) != 2 && len(b) != 10 {
 		return errPrivate
 	}
 	r.ErrorCode = int16(binary.BigEndian.Uint16(b))
+	if b = b[2:]; len(b) > 0 {
+		r.Log = binary.BigEndian.Uint64(b)
+	}
 	return nil
 }

@@ -86,6 +86,10 @@ var All = []Mutant{
 		Old: "		if w.head.Voters != nil {\n			w.b", New: "		if w.head.Voters != nil && w.head.Now < 0 {\n			w.b"},
 	{Name: "a fresh voter votes with what its leader knows as committed", File: "internal/quorum/fresh.go", Check: "^TestFreshVoterWaitsForTheLeadersTerm$",
 		Old: "!leads && term < q.freshTerm.Load()", New: "!leads && term < 0"},
+	{Name: "a fresh voter stands for election", File: "internal/quorum/fresh.go", Check: "^TestFreshVoterDoesNotStand$",
+		Old: "return !q.fresh.Load() || m.GetIndex() <= firstIndex", New: "return m != nil"},
+	{Name: "messages to a voter's lost log are taken", File: "internal/quorum/serve.go", Check: "^TestLateMessagesToALostLog$",
+		Old: " || t.ToLog != q.life {", New: " {"},
 	{Name: "a former leader promises what is not on its disk", File: "internal/replica/fetcher.go", Check: "^TestFormerLeaderSyncsBeforeItFollows$",
 		Old: "		case unsettled(l):\n", New: "		case unsettled(l) && now.IsZero():\n"},
 
