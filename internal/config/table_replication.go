@@ -37,5 +37,6 @@ var replicationDefs = []Def{
 		Doc: "The length of those windows."},
 	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Update: ClusterWide,
 		Doc: "Whether a replica that is not in sync may lead when no other is left, at the cost of records."},
-	{Name: "unclean.leader.election.interval.ms", Type: Long, Default: "300000", Importance: Medium, Valid: atLeast(1), Internal: true, Effect: NoEffect, Why: "looked at whenever a broker comes, goes or loses a directory, not by time"},
+	{Name: "unclean.leader.election.interval.ms", Type: Long, Default: "300000", Importance: Medium, Valid: atLeast(1), Internal: true,
+		Doc: "How often the controller looks for partitions that wait for a leader and may have one that is not in sync; it also looks when a broker comes or goes and when that is allowed."},
 }

@@ -282,6 +282,39 @@ func TestUncleanElection(t *testing.T) {
 	}
 }
 
+// TestUncleanElectionIsAllowedLater: a partition that waits for its last replica gets another one as leader when that is allowed while
+// it waits, for the topic or for the cluster.
+func TestUncleanElectionIsAllowedLater(t *testing.T) {
+	for _, c := range []struct {
+		name, topic string
+		kind        kmsg.ConfigResourceType
+	}{{"topic", "t", kmsg.ConfigResourceTypeTopic}, {"cluster", "", kmsg.ConfigResourceTypeBroker}} {
+		t.Run(c.name, func(t *testing.T) {
+			k := three(t, 1, "min.insync.replicas", "2")
+			p := k.partition(0)
+			a, b, last := p.Leader, p.Replicas[1], p.Replicas[2]
+			k.alter(0, a, b)
+			k.alter(0, a)
+			k.beat(a, true, false)
+			k.beat(b, true, false)
+			if now := k.partition(0); now.HasLeader() {
+				t.Fatalf("%+v", now)
+			}
+			req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+			res := kmsg.NewIncrementalAlterConfigsRequestResource()
+			res.ResourceType, res.ResourceName = c.kind, c.topic
+			op := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+			op.Name, op.Value = "unclean.leader.election.enable", kmsg.StringPtr("true")
+			res.Configs = append(res.Configs, op)
+			req.Resources = append(req.Resources, res)
+			if r := ask[*kmsg.IncrementalAlterConfigsResponse](k, req); r.Resources[0].ErrorCode != 0 {
+				t.Fatal(r)
+			}
+			k.until("the replica that is left leads", func(img *image.Image) bool { return img.TopicByName("t").Partition(0).Leader == last })
+		})
+	}
+}
+
 func TestPreferredElection(t *testing.T) {
 	k := three(t, 1)
 	p := k.partition(0)

@@ -50,7 +50,18 @@ func (c *Controller) incrementalAlterConfigs(_ RequestContext, req *kmsg.Increme
 	if req.ValidateOnly {
 		records = nil
 	}
+	c.mayAllowUnclean(records)
 	return decision{answer: resp, records: records}, nil
+}
+
+// mayAllowUnclean has partitions without a leader looked at after settings that may allow them one.
+func (c *Controller) mayAllowUnclean(records []mr.Versioned) {
+	for _, r := range records {
+		if cr, ok := r.Record.(*mr.ConfigRecord); ok && cr.Name == uncleanKey {
+			c.uncleanSoon()
+			return
+		}
+	}
 }
 
 func duplicateResource(image.ConfigResource) error {
@@ -199,6 +210,7 @@ func (c *Controller) alterConfigs(_ RequestContext, req *kmsg.AlterConfigsReques
 	if req.ValidateOnly {
 		records = nil
 	}
+	c.mayAllowUnclean(records)
 	return decision{answer: resp, records: records}, nil
 }
 

@@ -183,6 +183,8 @@ func (c *Controller) run(ctx context.Context) {
 	defer c.balanceTimer.Stop()
 	sweep := time.NewTimer(c.settings().Millis("delegation.token.expiry.check.interval.ms"))
 	defer sweep.Stop()
+	unclean := time.NewTimer(c.uncleanInterval())
+	defer unclean.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -193,6 +195,9 @@ func (c *Controller) run(ctx context.Context) {
 			c.decided(c.balance)
 		case <-sweep.C:
 			c.decided(func() { sweep.Reset(c.sweepTokens()) })
+		case <-unclean.C:
+			c.decided(c.electUnclean)
+			unclean.Reset(c.uncleanInterval())
 		case <-c.wake:
 		}
 		c.mu.Lock()
