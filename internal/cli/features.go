@@ -141,7 +141,7 @@ func (c *featuresCommand) describe(ctx context.Context, env Env, reached *cluste
 		raw, err = reached.admin.CallBroker(ctx, "describeFeatures", int32(c.nodeID.Int64()), req)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s", client.Java(err)) // as out of a future
 	}
 	resp := raw.(*kmsg.ApiVersionsResponse)
 	if err := client.Coded(resp.ErrorCode, nil); err != nil {

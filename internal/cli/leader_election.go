@@ -116,7 +116,7 @@ func (t *leaderElectionTool) partitions() ([]topicPartition, error) {
 	}
 	text, err := os.ReadFile(t.path.Value())
 	if err != nil {
-		return nil, runtimeError("%v", err)
+		return nil, runtimeError("java.io.IOException: Unable to read file %s", t.path.Value())
 	}
 	var file struct {
 		Partitions *[]struct {

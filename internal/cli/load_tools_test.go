@@ -296,13 +296,14 @@ func TestReassignAcrossBrokers(t *testing.T) {
 	run := func(args ...string) result {
 		return runTool(t, newReassignTool, "", append([]string{"--bootstrap-server", b.addr}, args...)...)
 	}
-	wantResult(t, run("--execute", "--reassignment-json-file", file, "--throttle", "1000000"), `Current partition replica assignment
+	wantResult(t, run("--execute", "--reassignment-json-file", file, "--throttle", "1000000", "--replica-alter-log-dirs-throttle", "5000"), `Current partition replica assignment
 
 {"version":1,"partitions":[{"topic":"rep2","partition":0,"replicas":[12,11],"log_dirs":["/d","/d"]}]}
 
 Save this to use as the --reassignment-json-file option during rollback
 Warning: You must run --verify periodically, until the reassignment completes, to ensure the throttle is removed.
 The inter-broker throttle limit was set to 1000000 B/s
+The replica-alter-dir throttle limit was set to 5000 B/s
 Successfully started partition reassignment for rep2-0
 # exit: 0
 `)
@@ -345,4 +346,14 @@ Successfully started partition reassignment for rep2-0
 	if last := requests[len(requests)-1].(*kmsg.AlterPartitionAssignmentsRequest); last.Topics[0].Partitions[0].Replicas != nil {
 		t.Errorf("the cancellation asks for replicas %v", last.Topics[0].Partitions[0].Replicas)
 	}
+	b.on(kmsg.NewPtrMetadataRequest(), func(kmsg.Request) kmsg.Response { return nil }) // controllers do not answer it
+	b.on(kmsg.NewPtrDescribeClusterRequest(), func(kmsg.Request) kmsg.Response {
+		resp := kmsg.NewPtrDescribeClusterResponse()
+		resp.ControllerID = 1
+		resp.Brokers = append(resp.Brokers, kmsg.DescribeClusterResponseBroker{NodeID: 1, Host: b.host, Port: b.port})
+		return resp
+	})
+	wantResult(t, runTool(t, newReassignTool, "", "--bootstrap-controller", b.addr, "--cancel", "--reassignment-json-file", file),
+		"Successfully cancelled partition reassignment for: rep2-0\nNone of the specified partition moves are active.Clearing broker-level throttles on brokers 1,11\n"+
+			"Clearing topic-level throttles on topic rep2\n# exit: 0\n")
 }

@@ -135,9 +135,9 @@ func (r *reassignment) setThrottles(ctx context.Context, moves []move, active []
 			return err
 		}
 	}
-	if targets := dirMoves(moves); r.dirThrottle >= 0 && len(targets) > 0 {
+	if r.dirThrottle >= 0 {
 		changes := newConfigChanges()
-		for replica := range targets {
+		for replica := range dirMoves(moves) {
 			changes.broker(replica.broker, brokerThrottles[2], &r.dirThrottle)
 		}
 		if err := r.apply(ctx, changes); err != nil {
@@ -180,13 +180,9 @@ func (r *reassignment) throttleMoves(ctx context.Context, planned map[topicParti
 
 // clearThrottles takes all throttles away, of all brokers, since nothing tells which of them the moves involved.
 func (r *reassignment) clearThrottles(ctx context.Context, moves []move) error {
-	nodes, err := clusterNodes(ctx, r.cluster.admin)
+	brokers, err := r.nodes(ctx)
 	if err != nil {
 		return inFuture{err}
-	}
-	var brokers []int32
-	for _, n := range nodes {
-		brokers = append(brokers, n.id)
 	}
 	for _, m := range moves {
 		brokers = append(brokers, m.replicas...)
@@ -213,6 +209,22 @@ func (r *reassignment) clearThrottles(ctx context.Context, moves []move) error {
 		}
 	}
 	return r.apply(ctx, changes)
+}
+
+// nodes are the ids of the brokers, or of the controllers if it is they who are asked, as with Kafka's tool.
+func (r *reassignment) nodes(ctx context.Context) (ids []int32, err error) {
+	if r.cluster.controllers {
+		controllers, _, err := r.cluster.describe(ctx, false)
+		for _, c := range controllers {
+			ids = append(ids, c.id)
+		}
+		return ids, err
+	}
+	brokers, err := clusterNodes(ctx, r.cluster.admin)
+	for _, b := range brokers {
+		ids = append(ids, b.id)
+	}
+	return ids, err
 }
 
 // configChanges collects changes of settings by resource.

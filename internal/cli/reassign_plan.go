@@ -184,7 +184,7 @@ func parseBrokers(list string) ([]int32, error) {
 // are shifted by a distance that grows with each round, and racks get one replica each before one gets a second.
 func spread(brokers []clusterNode, racks bool, n, factor int) ([][]int32, error) {
 	if factor > len(brokers) {
-		message := fmt.Sprintf("Replication factor: %d larger than available brokers: %d.", factor, len(brokers))
+		message := fmt.Sprintf("The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, len(brokers))
 		if len(brokers) == 0 {
 			message = "All brokers are currently fenced, or have all their log directories cordoned."
 		}

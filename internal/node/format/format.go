@@ -63,12 +63,12 @@ func Format(fsys vfs.FS, r Request) error {
 	if err != nil {
 		return err
 	}
-	todo, err := r.unformatted(found)
-	if err != nil || len(todo) == 0 {
-		return err
-	}
 	levels, err := r.levels()
 	if err != nil {
+		return err
+	}
+	todo, err := r.unformatted(found)
+	if err != nil || len(todo) == 0 {
 		return err
 	}
 	ids, err := r.directoryIDs(todo)
@@ -166,7 +166,8 @@ func (r *Request) levels() (map[string]int16, error) {
 		case level == 0 && r.dynamic():
 			return nil, fmt.Errorf("Cannot set kraft.version to 0 if controller.quorum.voters is empty and one of the flags --standalone, --initial-controllers, or --no-initial-controllers is used. For dynamic controllers support, try removing the --feature flag for kraft.version.")
 		case level > 0 && !r.dynamic():
-			return nil, fmt.Errorf("Cannot set kraft.version to %d unless KIP-853 configuration is present. Try removing the --feature flag for kraft.version.", level)
+			return nil, fmt.Errorf("Cannot set kraft.version to %d unless controller.quorum.voters is empty and one of the flags --standalone, --initial-controllers, or --no-initial-controllers is used. "+
+				"For dynamic controllers support, try using one of --standalone, --initial-controllers, or --no-initial-controllers and removing controller.quorum.voters.", level)
 		}
 	}
 	levels[image.FeatureKRaft] = 0

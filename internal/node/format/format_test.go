@@ -103,7 +103,11 @@ func TestFormatOutput(t *testing.T) {
 		if err := Format(fs, r); err != nil || out.String() != "All of the log directories are already formatted.\n" {
 			t.Errorf("%s: %v, %q", c.name, err, out.String())
 		}
-		r.ClusterID = "ABC"
+		r.Features = map[string]int16{"nope": 1}
+		if err := Format(fs, r); err == nil || !strings.HasPrefix(err.Error(), "Unsupported feature: nope.") {
+			t.Errorf("%s: a feature is looked at before the directories: %v", c.name, err)
+		}
+		r.Features, r.ClusterID = nil, "ABC"
 		if err := Format(fs, r); err == nil || err.Error() != "Invalid cluster.id in: /d1/meta.properties. Expected ABC, but read "+clusterID {
 			t.Errorf("%s: %v", c.name, err)
 		}
