@@ -47,6 +47,9 @@ func (x *chaos) makeTopic(ctx context.Context, name string) {
 	}
 	id := resp.Topics[0].TopicID
 	x.note("create topic %s: %x", name, id)
+	x.c.mu.Lock()
+	x.c.promised = append(x.c.promised, id)
+	x.c.mu.Unlock()
 	rng := rand.New(rand.NewPCG(x.rng.Uint64(), 7))
 	x.c.wait.Go(func() { x.c.churnClient(ctx, name, id, rng) })
 }
@@ -58,36 +61,32 @@ func churnValue(id [16]byte) string { return fmt.Sprintf("churn/%x/", id) }
 func (c *cluster) churnClient(ctx context.Context, name string, id [16]byte, rng *rand.Rand) {
 	cl := c.newClient("churn")
 	defer cl.close()
+	cl.only = id
 	for n := range 60 {
 		if !wait(ctx, time.Duration(rng.Int64N(int64(200*time.Millisecond)))) {
 			return
 		}
 		index := rng.Int32N(churnPartitions)
-		if _, have, _ := cl.leader(name, index); have != id {
+		if leader, _, _ := cl.leader(name, index); leader < 0 {
 			if err := cl.refresh(ctx, name); err != nil {
 				continue
 			}
-			if _, have, _ := cl.leader(name, index); have != id {
+			if now := cl.meta[name]; now != nil && now.TopicID != id {
 				c.reach("a topic that is another one now")
-				cl.staleID(ctx, name, id, index)
+				cl.staleID(ctx, name, id, index, rng)
 				continue
 			}
 		}
 		// Nobody promises what becomes of it.
 		_, _ = cl.produce(ctx, name, index, batchOf(fmt.Sprint(churnValue(id), n)))
-		f, err := cl.fetch(ctx, int32(1+rng.IntN(len(c.nodes))), name, index, 0)
-		if _, have, _ := cl.leader(name, index); err == nil && have == id {
+		if f, err := cl.fetch(ctx, int32(1+rng.IntN(len(c.nodes))), name, index, 0); err == nil {
 			c.apart(name, id, f)
 		}
 	}
 }
 
 // staleID writes to a topic that is gone, under its id.
-func (cl *client) staleID(ctx context.Context, name string, id [16]byte, index int32) {
-	leader, _, _ := cl.leader(name, index)
-	if leader < 0 {
-		return
-	}
+func (cl *client) staleID(ctx context.Context, name string, id [16]byte, index int32, rng *rand.Rand) {
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = 1, 1000
 	t := kmsg.NewProduceRequestTopic()
@@ -98,7 +97,7 @@ func (cl *client) staleID(ctx context.Context, name string, id [16]byte, index i
 	req.Topics = append(req.Topics, t)
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	resp, err := cl.peer(cl.addrs[leader]).Do(ctx, req)
+	resp, err := cl.ask(ctx, int32(1+rng.IntN(len(cl.c.nodes))), req)
 	if err != nil {
 		return
 	}
@@ -117,6 +116,17 @@ func (c *cluster) apart(name string, id [16]byte, f *fetched) {
 			}
 		}
 		_ = it.Close() // what is not whole others look at
+	}
+}
+
+// checkPromised is M NoAckedLoss: a topic of which it was said that it is made is in the metadata log.
+func (c *cluster) checkPromised() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range c.promised {
+		if !c.meta.made[id] {
+			c.broken = append(c.broken, fmt.Sprintf("M NoAckedLoss: it was said that topic %x is made, and it never was", id))
+		}
 	}
 }
 

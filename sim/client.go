@@ -28,6 +28,8 @@ type client struct {
 	addrs map[int32]string
 	// newest is the highest leader epoch that was heard of: who tells of a lower one is behind (KIP-320).
 	newest map[place]int32
+	// only is the id of the only topic that it has to do with; zero: any.
+	only [16]byte
 }
 
 func (c *cluster) newClient(name string) *client {
@@ -116,7 +118,7 @@ func (cl *client) refresh(ctx context.Context, topics ...string) error {
 }
 
 func (cl *client) leader(topic string, index int32) (id int32, topicID [16]byte, epoch int32) {
-	if t := cl.meta[topic]; t != nil {
+	if t := cl.meta[topic]; t != nil && (cl.only == [16]byte{} || cl.only == t.TopicID) {
 		for _, p := range t.Partitions {
 			if p.Partition == index {
 				return p.Leader, t.TopicID, p.LeaderEpoch

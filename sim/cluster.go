@@ -46,9 +46,10 @@ type cluster struct {
 	consumed *consumed
 	meta     *metaLog
 
-	mu      sync.Mutex
-	broken  []string
-	reached map[string]int // states by their labels
+	mu       sync.Mutex
+	broken   []string
+	reached  map[string]int // states by their labels
+	promised [][16]byte     // topics that were said to be made
 }
 
 // machine is one node's computer.

@@ -15,12 +15,13 @@ type metaLog struct {
 	batches []record.Batch
 	at      map[int64]int // by base offset, which of batches
 	read    map[*machine]*metaReader
-	names   map[string]int // how often a topic of that name was made
-	broken  bool           // it cannot be read on
+	names   map[string]int    // how often a topic of that name was made
+	made    map[[16]byte]bool // topics that were there
+	broken  bool              // it cannot be read on
 }
 
 func newMetaLog(c *cluster) *metaLog {
-	return &metaLog{c: c, now: newMetadata(), at: map[int64]int{}, read: map[*machine]*metaReader{}, names: map[string]int{}}
+	return &metaLog{c: c, now: newMetadata(), at: map[int64]int{}, read: map[*machine]*metaReader{}, names: map[string]int{}, made: map[[16]byte]bool{}}
 }
 
 // leastInSync is min.insync.replicas of all topics but the loose one.
@@ -93,7 +94,9 @@ func (l *metaLog) changed(id partID, old, now metaPartition, r *mr.PartitionChan
 	topic := l.now.topics[id.topic]
 	name := place{topic, id.index, l.now.end - 1}
 	l.reached(topic, old, now)
-	if now.leader >= 0 && now.leader != old.leader && !slices.Contains(old.isr, now.leader) && !slices.Contains(old.elr, now.leader) && !slices.Contains(r.ISR, old.leader) {
+	// A leader that goes with the end of a reassignment brings the one that takes over into the ISR with the same record.
+	handed := slices.Contains(old.removing, old.leader) && slices.Contains(now.isr, now.leader) && len(now.removing) == 0
+	if now.leader >= 0 && now.leader != old.leader && !slices.Contains(old.isr, now.leader) && !slices.Contains(old.elr, now.leader) && !handed {
 		lastKnown := len(old.lastKnown) == 1 && old.lastKnown[0] == now.leader
 		if now.recovery != 1 || topic != looseTopic && !lastKnown {
 			l.c.fail("ValidControllerState", "%v in the metadata: the new leader was neither in sync nor eligible: %v, before: %v", name, now, old)
@@ -171,6 +174,7 @@ func (l *metaLog) noteTopics(b record.Batch, before int) {
 		}
 		switch r := v.Record.(type) {
 		case *mr.TopicRecord:
+			l.made[r.TopicID] = true
 			if l.names[r.Name]++; l.names[r.Name] > 1 {
 				l.c.reach("a topic made again")
 			}

@@ -202,6 +202,7 @@ func (c *cluster) compareMetadata() {
 	if c.meta.broken {
 		return
 	}
+	c.checkPromised()
 	c.checkChurn(cl)
 	want := map[int64][]*snapshotOf{}
 	for _, m := range c.nodes {

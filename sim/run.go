@@ -148,10 +148,31 @@ func (c *cluster) prepare() bool {
 			}
 		}
 		if ok {
+			c.mention(cl)
 			return true
 		}
 	}
 	return false
+}
+
+// mention has kinds of records in the metadata that nothing here needs but snapshots must have. Whether it is done nobody asks.
+func (c *cluster) mention(cl *client) {
+	ctx, cancel := context.WithTimeout(c.ctx, 5*time.Second)
+	defer cancel()
+	quotas := kmsg.NewPtrAlterClientQuotasRequest()
+	e, name := kmsg.NewAlterClientQuotasRequestEntry(), "nobody"
+	e.Entity = append(e.Entity, kmsg.AlterClientQuotasRequestEntryEntity{Type: "user", Name: &name})
+	e.Ops = append(e.Ops, kmsg.AlterClientQuotasRequestEntryOp{Key: "consumer_byte_rate", Value: 1 << 20})
+	quotas.Entries = append(quotas.Entries, e)
+	users := kmsg.NewPtrAlterUserSCRAMCredentialsRequest()
+	u := kmsg.NewAlterUserSCRAMCredentialsRequestUpsertion()
+	u.Name, u.Mechanism, u.Iterations, u.Salt, u.SaltedPassword = name, 1, 4096, []byte("salt"), make([]byte, 32)
+	users.Upsertions = append(users.Upsertions, u)
+	for _, req := range []kmsg.Request{quotas, users} {
+		if _, err := cl.ask(ctx, -1, req); err != nil {
+			c.trace.note("%T: %v", req, err)
+		}
+	}
 }
 
 // load starts the clients. The channels are closed when those that write have ended, and when the one that reads has.
