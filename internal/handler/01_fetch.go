@@ -37,7 +37,7 @@ func (b *Broker) handleFetch(r *wire.Request) {
 		f.fail(code)
 		return
 	}
-	f.resolve()
+	f.resolve(0)
 	f.run()
 }
 
@@ -62,6 +62,9 @@ type fetch struct {
 	codes   []wire.Code
 	hints   []*wire.LeaderHint // parallel to items: who leads what is not here
 	sent    []int64            // parallel to items: the bytes that the last read found
+	cached  []*cachedFetch     // parallel to items, in a follower's session: where they come from
+	open    []bool             // parallel to cached: the last read left something to do
+	taken   time.Time          // when the session was asked for its news
 	local   time.Duration      // how long the handler took before it parked the request; 0: it did not
 }
 
@@ -84,13 +87,16 @@ func (f *fetch) openSession() wire.Code {
 		return wire.None
 	}
 	s := f.b.sessions.get(id)
-	if s == nil {
+	if s == nil || s.broker != f.sessionOf() {
 		return wire.FetchSessionIdNotFound
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.epoch != epoch:
+		if s.news != nil && s.epoch == nextSessionEpoch(epoch) {
+			s.news.Hurry() // a follower that has more to ask for than what it waits for
+		}
 		return wire.InvalidFetchSessionEpoch
 	case s.usesIDs != f.usesIDs:
 		return wire.FetchSessionTopicIdError
@@ -104,7 +110,11 @@ func (f *fetch) openSession() wire.Code {
 	}
 	s.epoch = nextSessionEpoch(epoch)
 	f.session, f.epoch = s, s.epoch
-	f.items = s.items()
+	if s.news != nil {
+		f.by.Session = s.news
+	} else {
+		f.items = s.items()
+	}
 	return wire.None
 }
 
@@ -139,12 +149,13 @@ func (f *fetch) forgotten() []fetchKey {
 	return keys
 }
 
-// resolve finds the replicas and checks rights.
-func (f *fetch) resolve() {
-	f.specs = make([]replica.FetchSpec, len(f.items))
-	f.codes = make([]wire.Code, len(f.items))
-	f.hints = make([]*wire.LeaderHint, len(f.items))
-	for i := range f.items {
+// resolve finds the replicas of the items from one on and checks rights.
+func (f *fetch) resolve(from int) {
+	more := len(f.items) - from
+	f.specs = append(f.specs, make([]replica.FetchSpec, more)...)
+	f.codes = append(f.codes, make([]wire.Code, more)...)
+	f.hints = append(f.hints, make([]*wire.LeaderHint, more)...)
+	for i := from; i < len(f.items); i++ {
 		it := &f.items[i]
 		rep, name, code := f.b.Replicas.Find(it.key.name, it.key.id, it.key.index, f.usesIDs)
 		switch {
@@ -176,9 +187,10 @@ func (f *fetch) run() {
 // try answers if there is enough or the time is up, and else waits for more.
 func (f *fetch) try(deadline time.Time) {
 	for {
+		f.gather()
 		resp, bytes, urgent := f.read()
 		left := time.Until(deadline)
-		if urgent || len(f.items) == 0 || bytes >= f.minBytes || left <= 0 {
+		if urgent || len(f.items) == 0 && f.by.Session == nil || bytes >= f.minBytes || left <= 0 || f.hurried() {
 			f.answer(resp)
 			return
 		}
@@ -224,7 +236,13 @@ func (f *fetch) park(missing int64, deadline time.Time) bool {
 // costs as much as the request itself. When the follower is gone its request ends with its time.
 func (f *fetch) parkFollower(missing int64, deadline time.Time) bool {
 	p := &parkedFetch{fetch: f}
-	w := f.b.Replicas.AwaitData(f.specs, &f.by, missing, time.Until(deadline), func() {
+	await := func(end func()) *replica.Wait {
+		if s := f.by.Session; s != nil {
+			return s.Await(missing, time.Until(deadline), end)
+		}
+		return f.b.Replicas.AwaitData(f.specs, &f.by, missing, time.Until(deadline), end)
+	}
+	w := await(func() {
 		f.b.parked.remove(p)
 		if !f.b.Group.Go("parked fetch", func(context.Context) {
 			f.r.MayBlock = true
@@ -242,6 +260,7 @@ func (f *fetch) parkFollower(missing int64, deadline time.Time) bool {
 
 // answerNow answers with what there is.
 func (f *fetch) answerNow() {
+	f.gather()
 	resp, _, _ := f.read()
 	f.answer(resp)
 }
@@ -268,6 +287,9 @@ func (f *fetch) read() (resp *wire.FetchResponse, bytes int64, urgent bool) {
 		}
 		topic.Partitions = append(topic.Partitions, part)
 	}
+	if s := f.by.Session; s != nil {
+		s.Visited(f.taken)
+	}
 	return resp, bytes, urgent
 }
 
@@ -290,6 +312,7 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 	}
 	s := &f.specs[i]
 	res := f.b.Replicas.Read(s, &f.by, int(min(left, int64(s.MaxBytes))), first)
+	f.settled(i, res.Settled)
 	out.ErrorCode, out.HighWatermark, out.LastStableOffset, out.LogStartOffset = res.Code, res.HighWatermark, res.LastStableOffset, res.LogStartOffset
 	out.DivergingEpoch, out.PreferredReadReplica = res.Diverging, res.Preferred
 	out.Records = res.Range
@@ -305,7 +328,9 @@ func (f *fetch) readOne(i int, left int64, first bool) wire.FetchPartition {
 
 // answer sends what the session has not told its client yet.
 func (f *fetch) answer(resp *wire.FetchResponse) {
-	if f.throttled(resp) {
+	throttled := f.throttled(resp)
+	f.keepNews(throttled)
+	if throttled {
 		release(resp)
 		f.replyThrottled()
 		return
@@ -328,7 +353,7 @@ func (f *fetch) answer(resp *wire.FetchResponse) {
 		}
 		resp.SessionID = f.session.id
 	case !f.impostor && f.r.Version >= 7 && f.req.SessionEpoch == initialSessionEpoch && len(f.items) > 0:
-		if s := f.b.sessions.create(f.items, f.usesIDs, f.follower); s != nil {
+		if s := f.b.sessions.create(f.items, f.usesIDs, f.sessionOf()); s != nil {
 			s.mu.Lock()
 			s.note(resp)
 			s.mu.Unlock()
@@ -356,7 +381,7 @@ func (f *fetch) trim(resp *wire.FetchResponse) bool {
 			hasData := p.Records != nil && p.Records.Len > 0
 			if c == nil || c.record(&p, hasData) {
 				kept = append(kept, p)
-				if c != nil && hasData {
+				if c != nil && hasData && s.order != nil {
 					s.order.MoveToBack(c.element)
 				}
 			} else if p.Records != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -42,7 +43,9 @@ type cachedFetch struct {
 	item           fetchItem
 	highWatermark  int64
 	logStartOffset int64
-	element        *list.Element
+	element        *list.Element     // nil in a follower's session
+	followed       *replica.Followed // nil in a consumer's session
+	in             *fetch            // the request that looks after it, in a follower's session
 }
 
 // fetchSession is one incremental fetch session. Its mutex guards everything but the id and the size that the
@@ -51,6 +54,7 @@ type fetchSession struct {
 	id       int32
 	usesIDs  bool
 	follower bool // a replica's: it makes room for itself among consumers' sessions
+	broker   int32
 	created  time.Time
 	lastUsed time.Time // guarded by the cache
 	size     int       // guarded by the cache
@@ -59,6 +63,9 @@ type fetchSession struct {
 	epoch      int32
 	partitions map[fetchKey]*cachedFetch
 	order      *list.List // of *cachedFetch; those that had data move to the back, so that others get their turn
+	// news says, in a follower's session, which partitions a request has to look at: followers follow many thousands, of which few
+	// have news. Nil in a consumer's.
+	news *replica.Follows
 }
 
 // update merges a request into the session: new and changed partitions, and those to forget.
@@ -70,18 +77,43 @@ func (s *fetchSession) update(items []fetchItem, forget []fetchKey) {
 			if it.highWatermark != math.MaxInt64 {
 				c.highWatermark = it.highWatermark // what it was told may have come too early or too late for it
 			}
+			if s.news != nil {
+				s.news.Note(c.followed)
+			}
 			continue
 		}
 		it.key.name = strings.Clone(it.key.name) // the request's bytes do not outlive its answer
 		c := &cachedFetch{item: it, highWatermark: -1, logStartOffset: -1}
-		c.element = s.order.PushBack(c)
 		s.partitions[it.key] = c
+		if s.news != nil {
+			c.followed = &replica.Followed{Session: c}
+			s.news.Note(c.followed)
+		} else {
+			c.element = s.order.PushBack(c)
+		}
 	}
 	for _, k := range forget {
 		if c := s.partitions[k]; c != nil {
-			s.order.Remove(c.element)
 			delete(s.partitions, k)
+			if s.news != nil {
+				s.news.Forget(c.followed, s.broker)
+			} else {
+				s.order.Remove(c.element)
+			}
 		}
+	}
+}
+
+// close ends what a session hears of its partitions.
+func (s *fetchSession) close() {
+	if s.news == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news.Close()
+	for _, c := range s.partitions {
+		s.news.Unwatch(c.followed)
 	}
 }
 
@@ -172,43 +204,65 @@ func (c *fetchSessions) touch(s *fetchSession, size int) {
 
 func (c *fetchSessions) remove(id int32) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.removeLocked(id)
-}
-
-func (c *fetchSessions) removeLocked(id int32) {
-	if s := c.byID[id]; s != nil {
-		c.sumParts -= s.size
-		delete(c.byID, id)
+	s := c.removeLocked(id)
+	c.mu.Unlock()
+	if s != nil {
+		s.close()
 	}
 }
 
-// create makes a session for the partitions of a full fetch, or returns nil if there is no room for it.
-func (c *fetchSessions) create(items []fetchItem, usesIDs, follower bool) *fetchSession {
+// removeLocked takes a session out; the caller closes it, without the cache's lock.
+func (c *fetchSessions) removeLocked(id int32) *fetchSession {
+	s := c.byID[id]
+	if s != nil {
+		c.sumParts -= s.size
+		delete(c.byID, id)
+	}
+	return s
+}
+
+// create makes a session for the partitions of a full fetch, or returns nil if there is no room for it. The broker is the
+// follower that it is for, -1 for a consumer.
+func (c *fetchSessions) create(items []fetchItem, usesIDs bool, broker int32) *fetchSession {
+	s, evicted := c.tryCreate(items, usesIDs, broker)
+	if evicted != nil {
+		evicted.close()
+	}
+	return s
+}
+
+func (c *fetchSessions) tryCreate(items []fetchItem, usesIDs bool, broker int32) (s, evicted *fetchSession) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
-	if len(c.byID) >= c.slots && !c.evictLocked(len(items), follower, now) {
-		return nil
+	now, follower := c.now(), broker >= 0
+	if len(c.byID) >= c.slots {
+		if evicted = c.evictLocked(len(items), follower, now); evicted == nil {
+			return nil, nil
+		}
 	}
 	id := rand.Int32N(1<<31-1) + 1
 	for c.byID[id] != nil {
 		id = rand.Int32N(1<<31-1) + 1
 	}
-	s := &fetchSession{
-		id: id, usesIDs: usesIDs, follower: follower, created: now, lastUsed: now, epoch: firstSessionEpoch,
-		partitions: make(map[fetchKey]*cachedFetch, len(items)), order: list.New(),
+	s = &fetchSession{
+		id: id, usesIDs: usesIDs, follower: follower, broker: broker, created: now, lastUsed: now, epoch: firstSessionEpoch,
+		partitions: make(map[fetchKey]*cachedFetch, len(items)),
+	}
+	if follower {
+		s.news = replica.NewFollows()
+	} else {
+		s.order = list.New()
 	}
 	s.update(items, nil)
 	s.size = len(s.partitions)
 	c.byID[id] = s
 	c.sumParts += s.size
-	return s
+	return s, evicted
 }
 
-// evictLocked makes room for a session of the given size and reports whether it could. It looks at every session,
-// which happens only while the cache is full.
-func (c *fetchSessions) evictLocked(size int, follower bool, now time.Time) bool {
+// evictLocked makes room for a session of the given size and gives the one that went, nil if it could not. It looks at every
+// session, which happens only while the cache is full.
+func (c *fetchSessions) evictLocked(size int, follower bool, now time.Time) (gone *fetchSession) {
 	var stale, smallest, consumer *fetchSession
 	for _, s := range c.byID {
 		if !s.follower && (consumer == nil || s.lastUsed.Before(consumer.lastUsed)) {
@@ -223,16 +277,16 @@ func (c *fetchSessions) evictLocked(size int, follower bool, now time.Time) bool
 	}
 	switch {
 	case stale != nil:
-		c.removeLocked(stale.id)
+		gone = c.removeLocked(stale.id)
 	case follower && consumer != nil:
-		c.removeLocked(consumer.id)
+		gone = c.removeLocked(consumer.id)
 	case smallest != nil && size > smallest.size:
-		c.removeLocked(smallest.id)
+		gone = c.removeLocked(smallest.id)
 	default:
-		return false
+		return nil
 	}
 	c.evicted++
-	return true
+	return gone
 }
 
 // stats returns the number of sessions, of partitions in them, and of evictions so far.

@@ -27,7 +27,7 @@ func namesOf(items []fetchItem) []string {
 
 func TestSessionUpdateAndForget(t *testing.T) {
 	c := newFetchSessions(10, time.Now)
-	s := c.create(itemsOf("a", "b", "c"), false, false)
+	s := c.create(itemsOf("a", "b", "c"), false, -1)
 	changed := itemsOf("b")
 	changed[0].fetchOffset = 7
 	s.update(append(changed, itemsOf("d")...), []fetchKey{{name: "a"}, {name: "unknown"}})
@@ -41,7 +41,7 @@ func TestSessionUpdateAndForget(t *testing.T) {
 
 func TestSessionTellsOnlyNews(t *testing.T) {
 	c := newFetchSessions(10, time.Now)
-	s := c.create(itemsOf("a"), false, false)
+	s := c.create(itemsOf("a"), false, -1)
 	cached := s.partitions[fetchKey{name: "a"}]
 	quiet := wire.FetchPartition{HighWatermark: 5, LogStartOffset: 0, PreferredReadReplica: -1}
 	if !cached.record(&quiet, false) {
@@ -64,7 +64,7 @@ func TestSessionTellsOnlyNews(t *testing.T) {
 
 // A follower that could make no use of the watermark that it was told says what it knows (KIP-1166), and is told again.
 func TestSessionTellsAFollowerAgain(t *testing.T) {
-	s := newFetchSessions(10, time.Now).create(itemsOf("a"), false, true)
+	s := newFetchSessions(10, time.Now).create(itemsOf("a"), false, 2)
 	cached := s.partitions[fetchKey{name: "a"}]
 	answer := wire.FetchPartition{HighWatermark: 5, LogStartOffset: 0, PreferredReadReplica: -1}
 	cached.record(&answer, false)
@@ -84,24 +84,24 @@ func TestSessionTellsAFollowerAgain(t *testing.T) {
 func TestSessionCacheEviction(t *testing.T) {
 	now := time.Unix(0, 0)
 	c := newFetchSessions(2, func() time.Time { return now })
-	small, big := c.create(itemsOf("a"), false, false), c.create(itemsOf("a", "b", "c"), false, false)
-	if c.create(itemsOf("a", "b"), false, false) != nil {
+	small, big := c.create(itemsOf("a"), false, -1), c.create(itemsOf("a", "b", "c"), false, -1)
+	if c.create(itemsOf("a", "b"), false, -1) != nil {
 		t.Fatal("a fresh session must not be evicted")
 	}
 	now = now.Add(3 * time.Minute)
 	c.touch(small, 1)
 	c.touch(big, 3)
-	if c.create(itemsOf("a"), false, false) != nil {
+	if c.create(itemsOf("a"), false, -1) != nil {
 		t.Fatal("a session that is no larger must not evict")
 	}
-	two := c.create(itemsOf("a", "b"), false, false)
+	two := c.create(itemsOf("a", "b"), false, -1)
 	if two == nil || c.get(small.id) != nil || c.get(big.id) == nil {
 		t.Fatal("the larger session takes the place of the smallest")
 	}
 	now = now.Add(90 * time.Second)
 	c.touch(two, 2)
 	now = now.Add(90 * time.Second)
-	if c.create(itemsOf("x"), false, false) == nil || c.get(big.id) != nil {
+	if c.create(itemsOf("x"), false, -1) == nil || c.get(big.id) != nil {
 		t.Fatal("a session unused for two minutes gives way")
 	}
 	if n, parts, evicted := c.stats(); n != 2 || parts != 3 || evicted != 2 {
@@ -122,20 +122,20 @@ func TestNextSessionEpoch(t *testing.T) {
 func TestFollowersSessionTakesTheOldestConsumers(t *testing.T) {
 	now := time.Unix(1000, 0)
 	c := newFetchSessions(2, func() time.Time { return now })
-	first := c.create(itemsOf("a"), true, false)
+	first := c.create(itemsOf("a"), true, -1)
 	now = now.Add(time.Second)
-	second := c.create(itemsOf("a", "b"), true, false)
-	if f := c.create(itemsOf("a"), true, true); f == nil || c.get(first.id) != nil || c.get(second.id) == nil {
+	second := c.create(itemsOf("a", "b"), true, -1)
+	if f := c.create(itemsOf("a"), true, 2); f == nil || c.get(first.id) != nil || c.get(second.id) == nil {
 		t.Error("the follower did not take the place of the session that was unused for longest")
 	}
-	if c.create(itemsOf("a"), true, true) == nil || c.get(second.id) != nil {
+	if c.create(itemsOf("a"), true, 2) == nil || c.get(second.id) != nil {
 		t.Error("a second follower did not take the place of the last consumer")
 	}
-	if c.create(itemsOf("a", "b", "c"), true, true) != nil || c.create(itemsOf("a", "b", "c"), true, false) != nil {
+	if c.create(itemsOf("a", "b", "c"), true, 2) != nil || c.create(itemsOf("a", "b", "c"), true, -1) != nil {
 		t.Error("a follower lost its session")
 	}
 	now = now.Add(time.Minute * 3)
-	if c.create(itemsOf("a"), true, false) == nil {
+	if c.create(itemsOf("a"), true, -1) == nil {
 		t.Error("a session that nobody uses stays for ever")
 	}
 }

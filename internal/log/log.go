@@ -25,6 +25,7 @@ type environment struct {
 	durability           Durability
 	producerExpirationMs atomic.Int64
 	onFlushed            func(*Log)
+	onStartMoved         func(*Log)       // nil: nobody wants to know
 	onLowered            func(*Log) error // nil without a Manager
 }
 

@@ -45,7 +45,7 @@ func OpenManager(cfg ManagerConfig) (*Manager, error) {
 	cfg = cfg.withDefaults()
 	env := newEnvironment(cfg.FS, cfg.Logger, cfg.Now)
 	env.files, env.indexes = newFileCache(cfg.MaxOpenFiles), newIndexCache(cfg.MaxIndexBytes)
-	env.durability, env.onFlushed = cfg.Durability, cfg.OnFlushed
+	env.durability, env.onFlushed, env.onStartMoved = cfg.Durability, cfg.OnFlushed, cfg.OnStartMoved
 	env.producerExpirationMs.Store(cfg.ProducerExpirationMs)
 	m := &Manager{cfg: cfg, env: env, moves: make(chan struct{}, 1), logs: map[TopicPartition]*Log{}, futures: map[TopicPartition]*Log{}}
 	for i := range m.opening {

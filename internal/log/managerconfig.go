@@ -53,6 +53,8 @@ type ManagerConfig struct {
 	// OnFlushed is called, without locks held, after a log's FlushedOffset moved in a round of syncs, or after a
 	// round that failed.
 	OnFlushed func(*Log)
+	// OnStartMoved is called, without locks held, after a log's LogStartOffset was raised.
+	OnStartMoved func(*Log)
 	// OnDirFailure is called once for each directory that went offline, from a goroutine of its own.
 	OnDirFailure func(dir DirState, err error)
 	// OnSwapped is called, without locks held, when a move between directories has put now in the place of old. From

@@ -25,12 +25,21 @@ func (l *Log) AdvanceLogStart(offset int64) error { return l.raiseStart(min(offs
 
 func (l *Log) raiseStart(offset int64) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.gone != nil {
+		defer l.mu.Unlock()
 		return l.gone
 	}
-	l.raiseStartLocked(offset)
+	moved := l.raiseStartLocked(offset)
+	l.mu.Unlock()
+	l.startMoved(moved)
 	return nil
+}
+
+// startMoved tells the Manager's owner. The caller holds no lock.
+func (l *Log) startMoved(moved bool) {
+	if moved && l.env.onStartMoved != nil {
+		l.env.onStartMoved(l)
+	}
 }
 
 // raiseStartLocked changes memory only: the checkpoint follows in the background. The caller holds mu.
@@ -61,6 +70,13 @@ func (t *txnTracker) forgetBelow(start int64) {
 
 // retain applies the deletion rules and returns how many segments went and how many bytes they had.
 func (l *Log) retain(nowMs int64) (segments int, bytes int64, err error) {
+	before := l.start.Load()
+	segments, bytes, err = l.dropDeletable(nowMs)
+	l.startMoved(l.start.Load() > before)
+	return segments, bytes, err
+}
+
+func (l *Log) dropDeletable(nowMs int64) (segments int, bytes int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.writable() != nil {

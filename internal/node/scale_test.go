@@ -14,6 +14,7 @@ import (
 	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/telemetry"
+	"github.com/weir-stream/weir/internal/testkit/kwire"
 	"github.com/weir-stream/weir/internal/vfs"
 )
 
@@ -297,4 +298,64 @@ func BenchmarkChange(b *testing.B) {
 // String implements fmt.Stringer.
 func (c cost) String() string {
 	return fmt.Sprintf("%d allocations, %d B, %v", c.objects, c.bytes, c.took)
+}
+
+// followed is a follower of the node, broker 2, as the node's fetch session sees it.
+type followed struct {
+	k       *crowd
+	conn    *kwire.Conn
+	session int32
+	epoch   int32
+}
+
+func (f *followed) fetch(topics []kmsg.FetchRequestTopic) *kmsg.FetchResponse {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.MaxBytes = 17, 1<<20
+	req.ReplicaState.ID, req.ReplicaState.Epoch = 2, f.k.epochs[2]
+	req.SessionID, req.SessionEpoch, req.Topics = f.session, f.epoch, topics
+	resp, err := f.conn.Request(req)
+	if err != nil {
+		f.k.t.Fatal(err)
+	}
+	r := resp.(*kmsg.FetchResponse)
+	if r.ErrorCode != 0 {
+		f.k.t.Fatalf("fetch: error %d", r.ErrorCode)
+	}
+	f.session, f.epoch = r.SessionID, f.epoch+1
+	return r
+}
+
+// TestFollowersFetchCostsItsNews: what a follower's request takes at the leader is in proportion to what has happened, not
+// to how many partitions it follows.
+func TestFollowersFetchCostsItsNews(t *testing.T) {
+	measure := func(partitions int) cost {
+		k := newCrowd(t, 11)
+		conn, err := kwire.Dial(k.n.Addr("PLAINTEXT"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		k.create("followed", int32(partitions), 1, 2, 3)
+		all := kmsg.NewFetchRequestTopic()
+		all.TopicID = k.n.image.Load().TopicByName("followed").ID
+		for i := range partitions {
+			p := kmsg.NewFetchRequestTopicPartition()
+			p.Partition, p.PartitionMaxBytes, p.CurrentLeaderEpoch = int32(i), 1<<20, 0
+			all.Partitions = append(all.Partitions, p)
+		}
+		f := &followed{k: k, conn: conn}
+		f.fetch([]kmsg.FetchRequestTopic{all})
+		f.fetch(nil) // looks at all once more, since something may have come meanwhile
+		one := all
+		return k.measure(func(*crowd) {
+			f.fetch(nil)
+			one.Partitions = all.Partitions[:1]
+			f.fetch([]kmsg.FetchRequestTopic{one})
+		})
+	}
+	few, many := measure(10), measure(3000)
+	t.Logf("10 partitions: %v; 3000: %v", few, many)
+	if many.objects > few.objects*5/4+10 || many.bytes > few.bytes*2 || many.took > 3*few.took+200*time.Microsecond {
+		t.Errorf("with 10 partitions %v, with 3000 %v", few, many)
+	}
 }

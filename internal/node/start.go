@@ -133,6 +133,7 @@ func (n *Node) openLogs(ctx context.Context) error {
 	mc.FS, mc.Now = n.opts.FS, n.opts.Now
 	mc.ClusterID, mc.Logger, mc.TopicConfig = n.clusterID, n.room("log"), n.topicLogConfig
 	mc.OnFlushed = func(l *log.Log) { n.replicas.OnFlushed(l) }
+	mc.OnStartMoved = func(l *log.Log) { n.replicas.OnStartMoved(l) }
 	mc.OnDirFailure = n.directoryFailed
 	mc.OnSwapped = n.logMoved
 	var err error

@@ -27,7 +27,8 @@ type Follower struct {
 	LastCaughtUp time.Time
 
 	lastFetch    time.Time
-	leaderEnd    int64 // this log's end at its last fetch
+	leaderEnd    int64            // this log's end at its last fetch
+	visited      func() time.Time // of its last fetch, see Fetched
 	inMaximalISR bool
 }
 
@@ -38,6 +39,9 @@ type Fetched struct {
 	BrokerEpoch    int64
 	LeaderEnd      int64 // this log's end when it was read for the fetch
 	Now            time.Time
+	// Visited, if not nil, tells of a follower that is asked about news only: the last moment at which it had been told of all
+	// that had happened to this log until then, so that it had all as long as nobody has brought another Fetched.
+	Visited func() time.Time
 }
 
 // Leader is the state of a partition's leader in one leader epoch: how far its followers are, and the change of the ISR
@@ -140,11 +144,27 @@ func (l *Leader) NoteFetch(id int32, at Fetched) error {
 		f.LastCaughtUp = later(f.LastCaughtUp, at.Now)
 	case f.leaderEnd >= 0 && at.Offset >= f.leaderEnd:
 		// It has what was there when it fetched before.
-		f.LastCaughtUp = later(f.LastCaughtUp, f.lastFetch)
+		f.LastCaughtUp = later(f.lastCaughtUp(), f.lastFetch)
 	}
 	f.LogEndOffset, f.LogStartOffset, f.BrokerEpoch = at.Offset, at.LogStartOffset, at.BrokerEpoch
-	f.lastFetch, f.leaderEnd = at.Now, at.LeaderEnd
+	f.lastFetch, f.leaderEnd, f.visited = at.Now, at.LeaderEnd, at.Visited
 	return nil
+}
+
+// NotVisited says that a follower does not ask for this partition's news any more.
+func (l *Leader) NotVisited(id int32) {
+	if f := l.follower(id); f != nil {
+		f.LastCaughtUp, f.visited = f.lastCaughtUp(), nil
+	}
+}
+
+// lastCaughtUp is LastCaughtUp with what is known without a fetch: who had all, and was told of all news since, had it still
+// when it was told last.
+func (f *Follower) lastCaughtUp() time.Time {
+	if f.visited == nil || f.leaderEnd < 0 || f.LogEndOffset < f.leaderEnd {
+		return f.LastCaughtUp
+	}
+	return later(f.LastCaughtUp, f.visited())
 }
 
 func (l *Leader) follower(id int32) *Follower {
@@ -165,7 +185,7 @@ func later(a, b time.Time) time.Time {
 
 // caughtUp reports whether a follower has all, or had it not longer ago than the lag that is allowed.
 func (l *Leader) caughtUp(f *Follower, localEnd int64, now time.Time) bool {
-	return f.LogEndOffset >= localEnd || now.Sub(f.LastCaughtUp) <= l.lagMax
+	return f.LogEndOffset >= localEnd || now.Sub(f.lastCaughtUp()) <= l.lagMax
 }
 
 // HighWatermark is how far the high watermark may go from current, given the end of this leader's own log (its flushed

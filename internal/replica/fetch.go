@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weir-stream/weir/internal/log"
@@ -17,6 +18,8 @@ type Reader struct {
 	// AnyReplica lets a consumer read from this broker though it does not lead (KIP-392), and Rack is where it is.
 	AnyReplica bool
 	Rack       string
+	// Session is the follower's fetch session, nil if it has none.
+	Session *Follows
 }
 
 func (r *Reader) follows() bool { return r.Follower >= 0 }
@@ -64,6 +67,9 @@ type FetchResult struct {
 	Diverging *wire.EpochEnd
 	// Preferred is the replica that the consumer had better read from (KIP-392), -1: this one. There is no Range then.
 	Preferred int32
+	// Settled says of a follower's read that nothing is to be told or done until something happens: the follower has all
+	// that there is, and is in sync.
+	Settled bool
 }
 
 // Read reads one partition, for a follower or a consumer. It never waits. With minOneBatch one batch is returned
@@ -95,8 +101,11 @@ func (m *Manager) Read(s *FetchSpec, by *Reader, maxBytes int, minOneBatch bool)
 		res.ReadInfo, err = l.Read(s.Offset, maxBytes, minOneBatch, by.bound())
 	}
 	if err == nil && by.follows() && !s.noted {
-		err = m.noteFetch(s.Replica, l, role.LeaderEpoch, by.Follower, partition.Fetched{Offset: s.Offset, LogStartOffset: s.LogStartOffset,
-			BrokerEpoch: by.BrokerEpoch, LeaderEnd: res.LogEndOffset, Now: m.now()})
+		at := partition.Fetched{Offset: s.Offset, LogStartOffset: s.LogStartOffset, BrokerEpoch: by.BrokerEpoch, LeaderEnd: res.LogEndOffset, Now: m.now()}
+		if by.Session != nil {
+			at.Visited = by.Session.lastVisit
+		}
+		err = m.noteFetch(s.Replica, l, role.LeaderEpoch, by.Follower, at)
 		s.noted = true
 		res.HighWatermark = l.HighWatermark()
 	}
@@ -107,6 +116,7 @@ func (m *Manager) Read(s *FetchSpec, by *Reader, maxBytes int, minOneBatch bool)
 		s.Replica.stats.FetchFailed()
 		return FetchResult{Code: wire.CodeOf(err), ReadInfo: log.ReadInfo{HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1}, Preferred: -1}
 	}
+	res.Settled = by.follows() && s.Offset >= res.LogEndOffset && slices.Contains(s.Replica.role.Load().ISR, by.Follower)
 	return res
 }
 

@@ -17,10 +17,6 @@ import (
 const (
 	// firstBackoff is the first pause after a failure, doubled up to replica.fetch.backoff.ms.
 	firstBackoff = 10 * time.Millisecond
-	// parkedTooLong is how long a request may wait at the leader when a new replica wants to be fetched; then it is given
-	// up, together with its connection. abortPause is the least time between two of those.
-	parkedTooLong = 20 * time.Millisecond
-	abortPause    = 100 * time.Millisecond
 	// rateCheck is how often a throttled replica looks whether it may go on.
 	rateCheck = 100 * time.Millisecond
 )
@@ -78,6 +74,7 @@ type fetcher struct {
 
 	client    atomic.Pointer[peer.Client]
 	parked    atomic.Int64 // the number of the request under way, 0: none
+	asked     atomic.Int64 // session and epoch of that request, as one number; 0: it has no session
 	hurried   atomic.Bool  // somebody looks whether it stays parked
 	aborted   atomic.Bool  // it was given up
 	lastAbort atomic.Pointer[time.Time]
@@ -318,6 +315,10 @@ func nextEpoch(e int32) int32 {
 // await sends a request and waits for the answer.
 func (f *fetcher) await(ctx context.Context, req *kmsg.FetchRequest) (*peer.Answer, error) {
 	f.requests++
+	f.asked.Store(0)
+	if req.SessionEpoch > 0 {
+		f.asked.Store(int64(req.SessionID)<<32 | int64(req.SessionEpoch))
+	}
 	f.parked.Store(f.requests)
 	answer, err := f.client.Load().DoRaw(ctx, req)
 	f.parked.Store(0)
@@ -325,28 +326,6 @@ func (f *fetcher) await(ctx context.Context, req *kmsg.FetchRequest) (*peer.Answ
 		return nil, errAborted
 	}
 	return answer, err
-}
-
-// hurry gives up the request that is under way, if it is still parked at the leader in a little while: else what is new
-// would have to wait for it.
-func (f *fetcher) hurry() {
-	nr := f.parked.Load()
-	if nr == 0 || !f.hurried.CompareAndSwap(false, true) {
-		return
-	}
-	patience := parkedTooLong
-	if last := f.lastAbort.Load(); last != nil {
-		patience = max(patience, time.Until(last.Add(abortPause)))
-	}
-	time.AfterFunc(patience, func() {
-		f.hurried.Store(false)
-		if c := f.client.Load(); c != nil && f.parked.Load() == nr {
-			f.aborted.Store(true)
-			now := time.Now()
-			f.lastAbort.Store(&now)
-			c.Close()
-		}
-	})
 }
 
 // takeAll takes the partitions of an answer, and waits for the disk where a replica promises only what is on it.

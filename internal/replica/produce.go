@@ -62,6 +62,16 @@ func (m *Manager) OnFlushed(l *log.Log) {
 	}
 }
 
+// OnStartMoved is told by the log that its start, and perhaps its high watermark with it, has moved: followers have to learn it.
+func (m *Manager) OnStartMoved(l *log.Log) {
+	tp := l.TopicPartition()
+	if t := m.topics.named(tp.Topic); t != nil {
+		if r := t.partition(tp.Partition); r != nil {
+			r.waits.signal(0, false)
+		}
+	}
+}
+
 // Place is where in a request a partition stands.
 type Place struct{ Topic, Partition int }
 

@@ -21,6 +21,7 @@ type watch struct {
 	list       *waitList // set before the request can end, since its end takes it off the list
 	prev, next *watch
 	linked     bool
+	of         *Followed // nil: it is part of a Wait
 	// wake is called without any lock after the end has moved by size bytes, or with changed=true when
 	// the replica's role changed, its log went offline or it was removed.
 	wake func(w *watch, size int64, changed bool)
@@ -78,6 +79,7 @@ type Wait struct {
 	op      *delayed.Op
 	watches []watch
 	missing atomic.Int64
+	in      *Follows // nil: it waits by its watches
 }
 
 // park puts a Wait on lists. It ends when the sum of the bytes that came reaches missing, when a
@@ -119,5 +121,8 @@ func (w *Wait) Cancel() bool {
 		return false
 	}
 	w.leave()
+	if w.in != nil {
+		w.in.ended(w)
+	}
 	return true
 }

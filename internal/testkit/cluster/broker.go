@@ -147,6 +147,7 @@ func (b *Broker) openLogs() {
 	r.Logs, err = log.OpenManager(log.ManagerConfig{
 		FS: b.files(), Dirs: b.dirs(), NodeID: b.ID, ClusterID: clusterID, Logger: b.c.Logger, Durability: durability, TopicConfig: b.topicLogConfig,
 		OnFlushed:             func(l *log.Log) { r.Replicas.OnFlushed(l) },
+		OnStartMoved:          func(l *log.Log) { r.Replicas.OnStartMoved(l) },
 		OnDirFailure:          func(d log.DirState, _ error) { b.dirFailed(r, d) },
 		OnSwapped:             func(_, now *log.Log) { r.Replicas.LogMoved(now.TopicPartition()) },
 		RecoveryPointInterval: 200 * time.Millisecond, HighWatermarkInterval: 200 * time.Millisecond,
