@@ -83,6 +83,8 @@ func (x *chaos) fault(ctx context.Context) {
 		x.loosen(ctx)
 	case k < 99:
 		x.setClock(ctx, m)
+	default:
+		x.killAll(ctx)
 	}
 	if x.c.voting == votersChanged && x.rng.IntN(4) == 0 {
 		x.changeVoters(ctx)
@@ -123,13 +125,33 @@ func (x *chaos) back(ctx context.Context, m *machine, most time.Duration) {
 	})
 }
 
+// keeps reports whether a process that is killed now has lost nothing, and its broker will know: its machine keeps what it had
+// written.
+func (m *machine) keeps() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.process != nil && !m.process.over && m.process.n != nil && !m.leaving && !m.unclean
+}
+
+// kill ends a process as kill -9 does.
 func (x *chaos) kill(ctx context.Context, m *machine) {
-	if !x.mayDie(m) {
+	if !m.keeps() && !x.mayDie(m) {
 		return
 	}
 	x.note("kill node %d", m.id)
 	m.kill(false)
 	x.back(ctx, m, 8*time.Second)
+}
+
+// killAll ends all processes at the same moment, as many as there are that keep everything.
+func (x *chaos) killAll(ctx context.Context) {
+	x.note("kill all nodes")
+	for _, m := range x.c.nodes {
+		if m.keeps() {
+			m.kill(false)
+			x.back(ctx, m, 5*time.Second)
+		}
+	}
 }
 
 func (x *chaos) powerCut(ctx context.Context, m *machine) {

@@ -66,8 +66,9 @@ type machine struct {
 	wanted  bool // somebody wants its process to run
 	leaving bool // the process is being stopped cleanly; another begins after it only
 	process *process
-	unclean bool // ended unclean, and is not known to be in sync everywhere since
+	unclean bool // ended as one that may have lost data, and is not known to be in sync everywhere since
 	lossy   bool // what is more, it lost data
+	dirty   bool // its process was killed, and what that had not synced is in the memory of the machine
 }
 
 // process is one run of a node.
@@ -197,7 +198,7 @@ func (m *machine) launch() {
 	c := m.c
 	ctx, cancel := context.WithCancel(c.ctx)
 	p := &process{m: m, life: m.host.begin(), mount: m.disk.begin(), cancel: cancel}
-	m.process = p
+	m.process, m.dirty = p, false
 	c.trace.note("node %d: starts", m.id)
 	c.wait.Go(func() { p.run(ctx) })
 }
@@ -278,14 +279,15 @@ func (m *machine) kill(power bool) {
 	m.wanted, m.leaving = false, false
 	if p == nil || p.over {
 		if power {
+			m.unclean = m.unclean || m.dirty
 			m.host.end(true)
 			m.disk.cut()
 		}
 		return
 	}
-	p.over = true
+	p.over, m.dirty = true, true
+	m.unclean = m.unclean || power || p.n == nil // while it starts, it may be registered and not know it
 	p.gone.Store(true)
-	m.unclean = true
 	m.host.end(power)
 	if power {
 		m.disk.cut()

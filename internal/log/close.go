@@ -107,7 +107,10 @@ func (m *Manager) markClean(d *directory, logs []*Log, brokerEpoch int64) error 
 	if err := vfs.WriteFileAtomic(m.env.fs, filepath.Join(d.path, sidecarFile), encodeSidecar(brokerEpoch, ents), true); err != nil {
 		return err
 	}
-	return vfs.WriteFileAtomic(m.env.fs, filepath.Join(d.path, cleanShutdownFile), encodeCleanShutdown(brokerEpoch), true)
+	if err := vfs.WriteFileAtomic(m.env.fs, filepath.Join(d.path, cleanShutdownFile), encodeCleanShutdown(brokerEpoch), true); err != nil {
+		return err
+	}
+	return removeIfThere(m.env.fs, filepath.Join(d.path, runFile))
 }
 
 // shut brings all files of the log up to date and durable, as after a clean stop, and ends appends. A log that was not

@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type history struct {
 	values    map[int64]map[string]bool // what was ever written at an offset
 	present   map[int64]string          // what is there now
 	acked     int64                     // flushed: everything present below must survive
+	appended  int64                     // end of what was appended: everything present below must survive the process
 	start     int64                     // highest log start that was asked for
 	seq       map[int64]int32
 	producers int64               // first id in use
@@ -48,25 +50,38 @@ type crashRun struct {
 	parts   []*history
 	ops     int
 	cutAt   int
-	after   *vfs.Mem // what the power cut left
+	kill    bool     // the process ends, and the machine stays
+	runs    bool     // a run has begun
+	hadRun  bool     // when the process ended
+	judged  bool     // the first start after it is over
+	after   *vfs.Mem // what the power cut, or the process, left
 	cfg     Config
 	ackedAt []int64 // acked of each partition when the power went
 	startAt []int64
 }
 
-func newCrashRun(t *testing.T, seed uint64) *crashRun {
+func newCrashRun(t *testing.T, seed uint64, kill bool) *crashRun {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	r := &crashRun{t: t, rng: rng, seed: seed, mem: vfs.NewMem(), clock: newClock(), cutAt: 60 + rng.IntN(900)}
+	r := &crashRun{t: t, rng: rng, seed: seed, mem: vfs.NewMem(), clock: newClock(), cutAt: 60 + rng.IntN(900), kill: kill}
 	r.mem.SetClock(r.clock.Now)
 	var mu sync.Mutex
-	r.fsys = vfs.Inject(r.mem, func(vfs.Op) error {
+	var torn vfs.Op // the write in which the process ended
+	r.fsys = vfs.Inject(r.mem, func(op vfs.Op) error {
 		mu.Lock()
 		defer mu.Unlock()
+		if torn.Len > 0 {
+			r.after = r.mem.Kill()
+			f, err := r.after.Open(torn.Name, vfs.ReadWrite)
+			must.NoError(t, err)
+			if size, err := f.Size(); err == nil && size == torn.Off+int64(torn.Len) {
+				must.NoError(t, f.Truncate(torn.Off+rng.Int64N(int64(torn.Len)+1)))
+			}
+			torn = vfs.Op{}
+		}
 		if r.ops++; r.ops == r.cutAt {
-			r.after = r.mem.Crash(rng)
-			for _, h := range r.parts {
-				r.ackedAt = append(r.ackedAt, h.acked)
-				r.startAt = append(r.startAt, h.start)
+			r.cut()
+			if r.kill && op.Kind == vfs.OpWrite && strings.HasSuffix(op.Name, logSuffix) {
+				r.after, torn = nil, op
 			}
 		}
 		return nil
@@ -80,6 +95,22 @@ func newCrashRun(t *testing.T, seed uint64) *crashRun {
 			seq: map[int64]int32{}, last: map[int64]sentBatch{}})
 	}
 	return r
+}
+
+// cut ends the power, or the process, before a call.
+func (r *crashRun) cut() {
+	if r.hadRun = r.runs; r.kill {
+		r.after = r.mem.Kill()
+	} else {
+		r.after = r.mem.Crash(r.rng)
+	}
+	for _, h := range r.parts {
+		if r.kill {
+			h.acked = h.appended
+		}
+		r.ackedAt = append(r.ackedAt, h.acked)
+		r.startAt = append(r.startAt, h.start)
+	}
 }
 
 func formatDir(t testing.TB, fsys vfs.FS, dir string, n byte) {
@@ -98,8 +129,22 @@ func (r *crashRun) open(fsys vfs.FS) *Manager {
 	must.NoError(r.t, err, "seed", r.seed)
 	must.NoError(r.t, m.Load(context.Background()), "seed", r.seed)
 	must.NoError(r.t, m.dirs[0].offline(), "seed", r.seed)
+	if fsys == r.after && !r.judged {
+		r.judged = true
+		previous := m.PreviousBrokerEpoch()
+		must.True(r.t, r.kill || previous <= stoppedRun, "a power cut is taken for a kill: epoch", previous, "seed", r.seed)
+		must.True(r.t, !r.kill || !r.hadRun || r.cfg.Preallocate || previous > 0, "a killed process has lost nothing, seed", r.seed)
+	}
+	m.BeginRun(killedRun)
+	r.runs = true
 	return m
 }
+
+// The broker epochs of the runs of a history: those that are killed, those that are stopped.
+const (
+	stoppedRun = 3
+	killedRun  = 7
+)
 
 func (r *crashRun) log(h *history) *Log {
 	l, err := r.m.Open(h.tp, TopicID{1, h.tp.Topic[0], h.life}, [16]byte{})
@@ -143,7 +188,7 @@ func (r *crashRun) step() {
 	case n < 96:
 		must.NoError(r.t, r.m.Delete(h.tp))
 		h.life++
-		h.acked, h.start = 0, 0
+		h.acked, h.appended, h.start = 0, 0, 0
 		h.values, h.present = map[int64]map[string]bool{}, map[int64]string{}
 		h.newProducers()
 	}
@@ -194,6 +239,7 @@ func (r *crashRun) append(h *history, l *Log) {
 	info, err := l.AppendAsLeader(b, epoch, AppendOptions{})
 	must.NoError(r.t, err, "seed", r.seed)
 	must.True(r.t, !info.Duplicate && info.BaseOffset == base, "seed", r.seed)
+	h.appended = info.LastOffset + 1
 	if pid >= 0 {
 		h.seq[pid] += int32(n)
 		h.last[pid] = sentBatch{sent, info.BaseOffset, info.LastOffset}
@@ -203,12 +249,14 @@ func (r *crashRun) append(h *history, l *Log) {
 func (r *crashRun) truncate(h *history, l *Log) {
 	to := l.HighWatermark() + r.rng.Int64N(l.LogEndOffset()-l.HighWatermark())
 	h.acked = min(h.acked, l.HighWatermark()) // what a follower may lose by truncation was never promised
+	h.appended = h.acked
 	must.NoError(r.t, l.TruncateTo(to), "seed", r.seed)
 	for o := range h.present {
 		if o >= l.LogEndOffset() {
 			delete(h.present, o)
 		}
 	}
+	h.appended = l.LogEndOffset()
 	// A log is truncated because there is another leader.
 	_, err := l.BecomeLeader(max(l.LatestEpoch(), l.role.epoch.Load()) + 1)
 	must.NoError(r.t, err)
@@ -216,7 +264,7 @@ func (r *crashRun) truncate(h *history, l *Log) {
 }
 
 func (r *crashRun) clean() {
-	must.NoError(r.t, r.m.Close(3), "seed", r.seed)
+	must.NoError(r.t, r.m.Close(stoppedRun), "seed", r.seed)
 	r.m = r.open(r.fsys)
 	for _, h := range r.parts {
 		if l := r.m.Get(h.tp); l != nil {
@@ -345,6 +393,20 @@ func TestCrash(t *testing.T) {
 		}
 	}()
 	for ; seed < n; seed++ {
-		newCrashRun(t, uint64(seed)).run()
+		newCrashRun(t, uint64(seed), false).run()
+	}
+}
+
+// TestKill ends the process at a random call of a random history, many times: all that was appended is there, and the next
+// process knows it.
+func TestKill(t *testing.T) {
+	n := *crashes
+	if n == 0 {
+		if n = 500; testing.Short() {
+			n = 100
+		}
+	}
+	for seed := range n {
+		newCrashRun(t, uint64(seed), true).run()
 	}
 }

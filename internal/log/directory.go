@@ -31,7 +31,7 @@ type directory struct {
 	id        [16]byte
 	logger    *slog.Logger
 	failure   atomic.Pointer[error]
-	onFailure func(DirState, error) // called under locks: it must only take note
+	onFailure func(DirState, error) // called under the locks of logs
 	syncer    *syncer
 	lock      io.Closer
 	meta      MetaProperties
@@ -39,6 +39,8 @@ type directory struct {
 
 	clean       bool // left cleanly by the last run
 	cleanEpoch  int64
+	run         *runMark                 // of the last run, if it was not left cleanly
+	kept        bool                     // and all that was written in it is there
 	points      map[TopicPartition]int64 // recovery points, from the checkpoint at start
 	starts      map[TopicPartition]int64
 	watermarks  map[TopicPartition]int64

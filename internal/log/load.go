@@ -38,6 +38,7 @@ func (m *Manager) Load(ctx context.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	m.goOn()
 	for _, d := range m.dirs {
 		if d.offline() != nil {
 			continue
@@ -53,6 +54,21 @@ func (m *Manager) Load(ctx context.Context) error {
 		}
 	}
 	return m.allOffline()
+}
+
+// goOn has the marks say, before those of the clean stop go, that this process goes on from what the one before has left.
+// Marks that do not count go.
+func (m *Manager) goOn() {
+	previous := m.PreviousBrokerEpoch()
+	if previous >= 0 {
+		m.BeginRun(previous)
+		return
+	}
+	m.marking.Lock()
+	defer m.marking.Unlock()
+	if err := m.removeMarks(); err != nil {
+		m.cfg.Logger.Warn("the mark of the run before is not removed", "error", err)
+	}
 }
 
 // allOffline says why each directory is.

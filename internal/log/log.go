@@ -27,6 +27,15 @@ type environment struct {
 	onFlushed            func(*Log)
 	onStartMoved         func(*Log)       // nil: nobody wants to know
 	onLowered            func(*Log) error // nil without a Manager
+	onLack               func() error     // nil without a Manager
+}
+
+// lack says that something may be gone that was written, before anything is changed that tells of it.
+func (e *environment) lack() error {
+	if e.onLack == nil {
+		return nil
+	}
+	return e.onLack()
 }
 
 func newEnvironment(fsys vfs.FS, logger *slog.Logger, now func() time.Time) *environment {

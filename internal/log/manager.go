@@ -30,6 +30,9 @@ type Manager struct {
 	cleaner *cleaner
 	closed  bool
 
+	marking lifecycle.IOLock // the marks of this run
+	lacking atomic.Bool      // something that was written may be gone, so the mark of the run before does not count
+
 	moves    chan struct{}
 	moveRate atomic.Uint64 // float64 bits; 0: no bound
 
@@ -47,12 +50,12 @@ func OpenManager(cfg ManagerConfig) (*Manager, error) {
 	env.files, env.indexes = newFileCache(cfg.MaxOpenFiles), newIndexCache(cfg.MaxIndexBytes)
 	env.durability, env.onFlushed, env.onStartMoved = cfg.Durability, cfg.OnFlushed, cfg.OnStartMoved
 	env.producerExpirationMs.Store(cfg.ProducerExpirationMs)
-	m := &Manager{cfg: cfg, env: env, moves: make(chan struct{}, 1), logs: map[TopicPartition]*Log{}, futures: map[TopicPartition]*Log{}}
+	m := &Manager{cfg: cfg, env: env, marking: lifecycle.NewIOLock(), moves: make(chan struct{}, 1), logs: map[TopicPartition]*Log{}, futures: map[TopicPartition]*Log{}}
 	for i := range m.opening {
 		m.opening[i] = lifecycle.NewIOLock()
 	}
 	m.cleaner = newCleaner(m)
-	env.onLowered = m.lowered
+	env.onLowered, env.onLack = m.lowered, m.endRun
 	online := 0
 	for _, path := range cfg.Dirs {
 		d := newDirectory(env, path, newSyncer(cfg.DirSyncWorkers, cfg.OnFlushed), m.dirFailed)
@@ -74,6 +77,7 @@ func OpenManager(cfg ManagerConfig) (*Manager, error) {
 	if err := m.checkIdentity(); err != nil {
 		return nil, errors.Join(err, m.Abandon())
 	}
+	m.judgeRun()
 	return m, nil
 }
 
@@ -115,6 +119,9 @@ func (d *directory) open() error {
 	if d.clean, d.cleanEpoch, err = readCleanShutdown(fsys, d.path); err != nil {
 		return err
 	}
+	if d.run, err = readRunMark(fsys, d.path); err != nil {
+		return err
+	}
 	return d.readCheckpoints()
 }
 
@@ -134,7 +141,9 @@ func (d *directory) readCheckpoints() error {
 		var damaged *damagedError
 		if errors.As(err, &damaged) {
 			d.logger.Error("damaged checkpoint is set aside", "error", err)
-			err = d.env.fs.Rename(full, full+corruptSuffix)
+			if err = d.env.lack(); err == nil {
+				err = d.env.fs.Rename(full, full+corruptSuffix)
+			}
 		}
 		if err != nil {
 			return err
@@ -172,6 +181,13 @@ func (m *Manager) checkIdentity() error {
 // dirFailed has the directory's logs cut off and the node told, by a goroutine of the background group, since whoever
 // found the fault holds a log's lock.
 func (m *Manager) dirFailed(st DirState, _ error) {
+	m.noteFailure(st)
+	if err := m.endRun(); err != nil {
+		m.cfg.Logger.Error("the mark of this run stays in a failed log directory", "dir", st.Path, "error", err)
+	}
+}
+
+func (m *Manager) noteFailure(st DirState) {
 	m.failMu.Lock()
 	defer m.failMu.Unlock()
 	if m.group == nil {
@@ -190,18 +206,6 @@ func (m *Manager) tellFailure(st DirState) {
 	if m.cfg.OnDirFailure != nil {
 		m.cfg.OnDirFailure(st, st.Err)
 	}
-}
-
-// PreviousBrokerEpoch is the broker epoch of the run before if all directories were left cleanly by it, else -1.
-func (m *Manager) PreviousBrokerEpoch() int64 {
-	epoch := int64(-1)
-	for i, d := range m.dirs {
-		if !d.clean || i > 0 && d.cleanEpoch != epoch {
-			return -1
-		}
-		epoch = d.cleanEpoch
-	}
-	return epoch
 }
 
 func (m *Manager) openLock(tp TopicPartition) lifecycle.IOLock {

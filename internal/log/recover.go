@@ -26,6 +26,9 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 		}
 		if next := segs[i+1].base; s.size.Load() == 0 && next > s.base && !l.cfg.Load().Compact {
 			l.env.logger.Error("segment below the recovery point is empty", "file", s.logPath())
+			if err := l.env.lack(); err != nil {
+				return err
+			}
 		}
 	}
 	if first > 0 {
@@ -57,6 +60,9 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 			continue
 		}
 		l.env.logger.Error("segments after a damaged one are set aside", "partition", l.tp.String(), "end", end, "count", len(segs)-1-i)
+		if err := l.env.lack(); err != nil {
+			return err
+		}
 		for _, later := range segs[i+1:] {
 			if err := l.setSegmentAside(later); err != nil {
 				return err
@@ -209,6 +215,13 @@ func (l *Log) cutDamaged(s *segment, o *openFile, pos, size, end int64) error {
 	if err != nil {
 		return err
 	}
+	torn, err := endsInABatch(o, pos, size, end)
+	if err == nil && !torn { // in preallocated space that is what a lost page leaves, too
+		err = l.env.lack()
+	}
+	if err != nil {
+		return err
+	}
 	if !zero {
 		follows, err := findBatchAfter(o, pos+1, size, end)
 		if err != nil {
@@ -224,6 +237,21 @@ func (l *Log) cutDamaged(s *segment, o *openFile, pos, size, end int64) error {
 			"logEndOffset", end, "keptAs", kept)
 	}
 	return o.Truncate(pos)
+}
+
+// endsInABatch reports whether a file ends within the batch that begins at pos: a process that dies while it appends leaves
+// that, and nobody was told of the batch. Anything else that is not a batch stands in the place of what was there.
+func endsInABatch(f vfs.File, pos, size, end int64) (bool, error) {
+	head := make([]byte, min(size-pos, record.HeaderSize))
+	if err := readFull(f, head, pos); err != nil {
+		return false, err
+	}
+	if len(head) < record.LogOverhead {
+		return true, nil
+	}
+	length := int64(int32(binary.BigEndian.Uint32(head[8:])))
+	return int64(binary.BigEndian.Uint64(head)) >= end && length >= record.HeaderSize-record.LogOverhead &&
+		pos+record.LogOverhead+length > size && (len(head) < 17 || head[16] == record.CurrentMagic), nil
 }
 
 // keepTail copies the end of a segment to a file that nobody reads.

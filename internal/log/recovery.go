@@ -43,7 +43,7 @@ func (l *Log) load(st loadState) error {
 	}
 	if ents, err := l.readEpochs(); err == nil {
 		l.epochs.load(ents)
-	} else if err := l.damaged(err); err != nil {
+	} else if err := errors.Join(l.env.lack(), l.damaged(err)); err != nil {
 		return err
 	} else {
 		st.clean, st.recoveryPoint = false, 0 // the batches have the epochs
@@ -283,6 +283,11 @@ func zeroFrom(f vfs.File, from, to int64) (bool, error) {
 // settleOffsets sets what follows from the segments and the checkpoints.
 func (l *Log) settleOffsets(st loadState, nowMs int64) error {
 	end := l.end.Load()
+	if end < max(st.start, st.recoveryPoint, st.highWatermark) {
+		if err := l.env.lack(); err != nil {
+			return err
+		}
+	}
 	if st.start > end {
 		// The records below the log start were deleted and the files did not survive: go on from there.
 		l.env.logger.Warn("log ends below its start offset and starts over there", "partition", l.tp.String(), "end", end, "start", st.start)

@@ -232,7 +232,7 @@ func (n *Node) connect() {
 	n.uplink = uplink.NewBroker(uplink.Config{
 		Channel: n.way, BrokerID: n.id, ClusterID: n.clusterID, IncarnationID: n.incarnation,
 		Endpoints: n.boundEndpoints(), Rack: rack, Directories: n.onlineDirectories(), Features: image.SupportedFeatures(),
-		PreviousEpoch: n.logs.PreviousBrokerEpoch(), RegistrationTimeout: cfg.Millis("initial.broker.registration.timeout.ms"), HeartbeatInterval: cfg.Millis("broker.heartbeat.interval.ms"),
+		PreviousEpoch: n.logs.PreviousBrokerEpoch(), OnRegistered: n.logs.BeginRun, RegistrationTimeout: cfg.Millis("initial.broker.registration.timeout.ms"), HeartbeatInterval: cfg.Millis("broker.heartbeat.interval.ms"),
 		Offset: func() int64 { return n.served.Load().Offset() }, Log: n.room("uplink"),
 	})
 	n.ids = uplink.NewProducerIDs(n.uplink)

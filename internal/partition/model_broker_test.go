@@ -94,7 +94,9 @@ type modelBroker struct {
 	w         *world
 	id        int32
 	up, clean bool
-	suspect   bool // its process died, and the controller does not know yet
+	suspect   bool // its process died, may have lost something, and the controller does not know yet
+	boots     int  // how often its machine went down
+	mark      modelMark
 	epoch     int64
 	applied   int
 	log       modelLog
@@ -104,6 +106,24 @@ type modelBroker struct {
 	writes    []modelWrite
 	fetching  int // the request under way, 0: none
 	cut       int // off from the controller, or from all
+}
+
+// modelMark says which registration a broker's directories belong to, and in which run of the machine.
+type modelMark struct {
+	there bool
+	epoch int64
+	boots int
+}
+
+// previousEpoch is that of the run before, if all that it had written is there.
+func (b *modelBroker) previousEpoch() int64 {
+	switch {
+	case b.clean:
+		return b.epoch
+	case b.mark.there && (b.mark.boots == b.boots || b.w.bug == "boot id not compared"):
+		return b.mark.epoch
+	}
+	return -1
 }
 
 func (b *modelBroker) leads() bool { return b.up && b.leader != nil }
@@ -353,21 +373,52 @@ func (b *modelBroker) takeVerdict(m message) {
 	}
 }
 
-// crash ends the process; with power gone, what was not flushed may be gone too.
-func (b *modelBroker) crash(clean, power bool) {
-	b.up, b.clean, b.suspect = false, clean, !clean
+// crash ends the process. With power gone what was not flushed may be gone too, and what a failed disk did not take.
+func (b *modelBroker) crash(clean bool, lost loss) {
+	b.up, b.clean = false, clean
+	b.suspect = !clean && (lost != lostNothing || !b.w.kills || b.mark.epoch != b.epoch)
 	b.leader, b.writes, b.fetching = nil, nil, 0
-	if power && b.log.flushed < len(b.log.entries) {
+	switch lost {
+	case lostByPower:
+		if b.w.bug != "power cut counted as process death" {
+			b.boots++
+		}
+	case lostByDisk:
+		if b.w.bug != "a failed disk keeps the mark" {
+			b.mark.there = false
+		}
+	}
+	if lost != lostNothing && b.log.flushed < len(b.log.entries) {
 		b.w.saw["lost in a power cut"]++
 		b.log.truncate(int64(b.log.flushed + b.w.rng.IntN(len(b.log.entries)-b.log.flushed+1)))
 	}
-	b.log.flushed = len(b.log.entries)
+	if clean || lost != lostNothing || !b.w.kills {
+		b.log.flushed = len(b.log.entries)
+	} else if n := len(b.log.epochs); n > 0 && b.log.epochs[n-1].start == b.log.end() && b.w.chance.IntN(2) == 0 {
+		b.log.epochs = b.log.epochs[:n-1] // it was in memory only
+	}
 	b.hw = min(int64(b.w.rng.IntN(int(b.hw)+1)), b.log.end()) // an older one, from the checkpoint
 	b.role = nil
 }
 
+// loss is how a process that ended took records with it.
+type loss int
+
+const (
+	lostNothing loss = iota
+	lostByPower
+	lostByDisk
+)
+
 func (b *modelBroker) restart() {
-	b.epoch = b.w.ctl.register(b.id, b.clean)
+	previous := b.previousEpoch()
+	if !b.w.kills && !b.clean { // nobody knows of its page cache
+		previous = -1
+	}
+	b.epoch = b.w.ctl.register(b.id, previous)
+	if !b.w.kills || b.w.chance.IntN(8) > 0 { // else it is killed before it has written it
+		b.mark = modelMark{true, b.epoch, b.boots}
+	}
 	b.up, b.suspect = true, false
 	b.applied = len(b.w.ctl.log) - 2
 	m := b.w.ctl.log[b.applied]

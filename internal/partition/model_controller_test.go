@@ -135,9 +135,10 @@ func (c *modelController) fence(id int32) {
 	c.change(&m, minus(m.isr, id))
 }
 
-// register takes a new process of a broker; clean says that the one before it ended cleanly.
-func (c *modelController) register(id int32, clean bool) int64 {
+// register takes a new process of a broker. One that knows the epoch of the process before has all that this had.
+func (c *modelController) register(id int32, previous int64) int64 {
 	m := c.copied()
+	clean := previous == m.brokers[id].epoch
 	c.epochs++
 	m.brokers[id] = registration{epoch: c.epochs, fenced: true}
 	if clean || c.bug == "keep a replica that died unclean" {

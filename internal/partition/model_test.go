@@ -40,6 +40,8 @@ type world struct {
 	lag      time.Duration
 	fsync    bool // a replica promises what is on its disk only
 	power    bool // crashes lose what was not flushed
+	kills    bool // processes also die by themselves, and their brokers can tell
+	chance   *rand.Rand
 	bug      string
 	ids      int
 	requests int
@@ -54,8 +56,9 @@ type world struct {
 
 func newWorld(seed uint64, bug string) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
-	w := &world{rng: r, bug: bug, now: time.Unix(1000, 0), lag: modelLag, ackedAt: map[int]int64{}, saw: map[string]int{}}
+	w := &world{rng: r, chance: rand.New(rand.NewPCG(seed, 2)), bug: bug, now: time.Unix(1000, 0), lag: modelLag, ackedAt: map[int]int64{}, saw: map[string]int{}}
 	w.fsync, w.power = r.IntN(3) == 0, r.IntN(2) == 0
+	w.kills = w.chance.IntN(2) == 0
 	n := 3 + r.IntN(2)
 	w.ctl = &modelController{minISR: 1 + r.IntN(2), epochs: 1, bug: bug}
 	if w.power && !w.fsync {
@@ -64,7 +67,7 @@ func newWorld(seed uint64, bug string) *world {
 	m := modelMeta{modelState: modelState{replicas: []int32{0, 1, 2}, isr: []int32{0, 1, 2}}, brokers: make([]registration, n)}
 	for i := range n {
 		m.brokers[i].epoch = 1
-		w.brokers = append(w.brokers, &modelBroker{w: w, id: int32(i), up: true, epoch: 1, applied: -1})
+		w.brokers = append(w.brokers, &modelBroker{w: w, id: int32(i), up: true, epoch: 1, applied: -1, mark: modelMark{true, 1, 0}})
 	}
 	w.ctl.commit(m)
 	for _, b := range w.brokers {
@@ -118,6 +121,10 @@ func (w *world) step() {
 // change is what operators, power companies and the controller do.
 func (w *world) change(b *modelBroker) {
 	k := w.rng.IntN(20)
+	if w.kills && !w.healed && w.chance.IntN(80) == 0 {
+		w.killAll()
+		return
+	}
 	switch {
 	case k > 17 && !w.healed:
 		b.cut = w.rng.IntN(3)
@@ -127,6 +134,9 @@ func (w *world) change(b *modelBroker) {
 		} else if k < 8 {
 			w.ctl.fence(b.id)
 		}
+	case !b.up && w.kills && w.power && !b.clean && !w.healed && w.chance.IntN(10) == 0 && w.mayDie(b):
+		w.saw["power cut after a kill"]++
+		b.crash(false, lostByPower)
 	case !b.up:
 		if k < 8 || w.healed {
 			b.restart()
@@ -140,11 +150,21 @@ func (w *world) change(b *modelBroker) {
 	case w.healed:
 	case k < 2:
 		w.ctl.fence(b.id) // a session that ended though the broker lives
+	case k < 6 && w.kills && b.mark.epoch == b.epoch && w.chance.IntN(2) == 0:
+		w.saw["killed"]++
+		b.crash(false, lostNothing)
 	case k < 6 && w.mayDie(b):
-		b.crash(false, w.power)
+		switch {
+		case !w.power:
+			b.crash(false, lostNothing)
+		case w.kills && w.chance.IntN(3) == 0:
+			b.crash(false, lostByDisk)
+		default:
+			b.crash(false, lostByPower)
+		}
 	case k < 7:
 		b.log.flushed = len(b.log.entries)
-		b.crash(true, false)
+		b.crash(true, lostNothing)
 	case k < 9 && len(w.ctl.now().adding)+len(w.ctl.now().removed) == 0:
 		target := make([]int32, 0, 3)
 		for _, i := range w.rng.Perm(len(w.brokers))[:3] {
@@ -152,6 +172,16 @@ func (w *world) change(b *modelBroker) {
 		}
 		w.ctl.reassign(target)
 	}
+}
+
+// killAll ends all processes at once. What they had written is there.
+func (w *world) killAll() {
+	for _, b := range w.brokers {
+		if b.up && b.mark.epoch == b.epoch {
+			b.crash(false, lostNothing)
+		}
+	}
+	w.saw["all killed"]++
 }
 
 // mayDie keeps to what min.insync.replicas promises: fewer than that many lose what was not flushed before the controller
@@ -363,7 +393,7 @@ func TestModel(t *testing.T) {
 		}
 	}
 	// What never happens is not tested.
-	for what, least := range map[string]int{"acknowledged": 30, "elected": 3, "truncated": 0, "parted": 0, "expanded": 3, "shrunk": 0, "lost in a power cut": 0} {
+	for what, least := range map[string]int{"acknowledged": 30, "elected": 3, "truncated": 0, "parted": 0, "expanded": 3, "shrunk": 0, "lost in a power cut": 0, "killed": 0, "all killed": 0} {
 		if saw[what] <= least*seeds {
 			t.Errorf("%q was seen %d times in %d worlds", what, saw[what], seeds)
 		}
@@ -377,9 +407,10 @@ func TestModelFindsPlantedBugs(t *testing.T) {
 	for bug, from := range map[string]int{
 		"ack before the ISR has it": 0, "high watermark off by one": 0, "count the committed ISR only": 0, "count a fenced replica": 2700,
 		"skip the truncation": 0, "truncate to the high watermark": 0, "append an answer of an old epoch": 0,
-		"serve a follower of another epoch": 1750, "expand below the high watermark": 0, "count what was sent as received": 0,
+		"serve a follower of another epoch": 3200, "expand below the high watermark": 0, "count what was sent as received": 0,
 		"promise what is not on the disk": 0, "promise what was appended as the leader": 322600, "pass the high watermark below min.insync.replicas": 0, "keep a replica that died unclean": 0,
 		"take a proposal of an old partition epoch": 0, "elect any replica": 0,
+		"boot id not compared": 0, "power cut counted as process death": 0, "a failed disk keeps the mark": 0,
 		"end a reassignment below min.insync.replicas":                                     31100,
 		"end a reassignment below min.insync.replicas and keep a removed replica eligible": 0,
 	} {

@@ -17,7 +17,7 @@ type script struct {
 }
 
 func newScript(t *testing.T, minISR int) *script {
-	w := &world{rng: rand.New(rand.NewPCG(1, 1)), now: time.Unix(1000, 0), lag: modelLag, ackedAt: map[int]int64{}, saw: map[string]int{}, power: true}
+	w := &world{rng: rand.New(rand.NewPCG(1, 1)), chance: rand.New(rand.NewPCG(1, 2)), now: time.Unix(1000, 0), lag: modelLag, ackedAt: map[int]int64{}, saw: map[string]int{}, power: true}
 	w.ctl = &modelController{minISR: minISR, epochs: 1}
 	m := modelMeta{modelState: modelState{replicas: []int32{0, 1, 2}, isr: []int32{0, 1, 2}}, brokers: make([]registration, 3)}
 	for i := range m.brokers {
@@ -141,7 +141,7 @@ func TestKIP101FollowerBehindLeads(t *testing.T) {
 		t.Fatalf("acknowledged %v, high watermark of the follower %d", s.isAcked(id), s.brokers[1].hw)
 	}
 	s.net = nil // the answers do not arrive
-	s.brokers[0].crash(false, false)
+	s.brokers[0].crash(false, lostNothing)
 	s.ctl.fence(0)
 	s.apply(1, 2)
 	s.settle()

@@ -29,12 +29,14 @@ type Config struct {
 	Rack          *string
 	Directories   [][16]byte // online ones
 	Features      []image.FeatureRange
-	// PreviousEpoch is the broker epoch of the run before if it ended cleanly, else -1.
+	// PreviousEpoch is the broker epoch of the run before if nothing of what that one had written is lost, else -1.
 	PreviousEpoch int64
 	// RegistrationTimeout is initial.broker.registration.timeout.ms.
 	RegistrationTimeout time.Duration
 	// HeartbeatInterval is broker.heartbeat.interval.ms.
 	HeartbeatInterval time.Duration
+	// OnRegistered is told of the epoch of each registration before anything is done in it; nil: nobody.
+	OnRegistered func(epoch int64)
 	// Offset is the last metadata offset that the broker acts on.
 	Offset func() int64
 	Log    *slog.Logger
@@ -130,6 +132,9 @@ func (b *Broker) register(ctx context.Context, previous int64, directories [][16
 	r := resp.(*kmsg.BrokerRegistrationResponse)
 	if code := wire.Code(r.ErrorCode); code != wire.None {
 		return -1, fmt.Errorf("register broker %d%s: %w", b.cfg.BrokerID, refusal(code), code)
+	}
+	if b.cfg.OnRegistered != nil {
+		b.cfg.OnRegistered(r.BrokerEpoch)
 	}
 	b.epoch.Store(r.BrokerEpoch)
 	return r.BrokerEpoch, nil

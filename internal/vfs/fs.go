@@ -70,7 +70,32 @@ type FS interface {
 	// result lets it go. A lock that is held gives ErrLocked.
 	Lock(name string) (io.Closer, error)
 	Usage(dir string) (Usage, error)
+	// Memory says where that is which was written to a file's file system and is not synced. ErrNoMemory, or the fault of a
+	// call: it cannot be told whether it is still there when somebody asks again.
+	Memory(name string) (Memory, error)
 }
+
+// Memory is one life of a page cache: what was written and not synced is there for as long as it is the same. A machine
+// that lost its power, a volume that was mounted anew, and a file that was replaced or copied have another.
+type Memory struct {
+	// ID names the system's start, the mounted volume and the file.
+	ID string `json:"id"`
+	// Began is when the system started, by its clock, in seconds; a machine that was copied with its memory, or set back to
+	// an earlier picture of it, has the old ID and another time.
+	Began int64 `json:"began"`
+}
+
+// beganMost is by how much the system's clock may have been corrected, in seconds.
+const beganMost = 10
+
+// Same reports whether nothing that was written between two looks is gone.
+func (m Memory) Same(o Memory) bool {
+	d := m.Began - o.Began
+	return m.ID != "" && m.ID == o.ID && -beganMost <= d && d <= beganMost
+}
+
+// ErrNoMemory says that nobody can tell how long a file system keeps what was not synced.
+var ErrNoMemory = errors.New("it is not known how long the file system keeps what is not synced")
 
 // ErrLocked says that another process (or another holder in this one) has the lock.
 var ErrLocked = errors.New("locked by another process")

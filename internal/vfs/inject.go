@@ -142,6 +142,13 @@ func (i *injected) Lock(name string) (io.Closer, error) {
 	return i.fs.Lock(name)
 }
 
+func (i *injected) Memory(name string) (Memory, error) {
+	if err := i.ask(OpStat, name); err != nil {
+		return Memory{}, err
+	}
+	return i.fs.Memory(name)
+}
+
 func (i *injected) Usage(dir string) (Usage, error) { return i.fs.Usage(dir) }
 
 func (f *injectedFile) ReadAt(p []byte, off int64) (int, error) {

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -27,10 +28,13 @@ type Mem struct {
 	capacity int64 // 0: no limit
 	used     int64
 	now      func() time.Time
+	boots    int   // power cuts so far
+	made     int64 // files and directories so far
 }
 
 // memNode is a file or a directory. Exactly one half of the fields is used.
 type memNode struct {
+	id      int64
 	modTime time.Time
 
 	// A file: data is what is seen, durable what was last synced, dirty the sectors that differ in between.
@@ -191,7 +195,8 @@ func (m *Mem) Open(name string, mode Mode) (File, error) {
 	case n == nil && (mode == ReadOnly || mode == ReadWrite):
 		return nil, pathErr("open", name, fs.ErrNotExist)
 	case n == nil:
-		n = &memNode{modTime: m.now(), links: 1, dirty: map[int64]struct{}{}}
+		m.made++
+		n = &memNode{id: m.made, modTime: m.now(), links: 1, dirty: map[int64]struct{}{}}
 		m.apply(dir, dirChange{add: base, node: n})
 	case mode == Fresh:
 		m.resize(n, 0)
@@ -351,6 +356,20 @@ func (m *Mem) Stat(name string) (Info, error) {
 		return Info{}, pathErr("stat", name, err)
 	}
 	return Info{Name: path.Base(name), Size: int64(len(n.data)), IsDir: n.isDir, ModTime: n.modTime}, nil
+}
+
+// Memory implements FS: a power cut is the end of one.
+func (m *Mem) Memory(name string) (Memory, error) {
+	err := m.enter()
+	defer m.mu.Unlock()
+	if err != nil {
+		return Memory{}, pathErr("stat", name, err)
+	}
+	n, err := m.lookup(name)
+	if err != nil {
+		return Memory{}, pathErr("stat", name, err)
+	}
+	return Memory{ID: fmt.Sprintf("boot %d, file %d", m.boots, n.id)}, nil
 }
 
 // SyncDir implements FS.

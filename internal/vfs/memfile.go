@@ -2,8 +2,10 @@ package vfs
 
 import (
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"syscall"
 )
 
@@ -176,7 +178,7 @@ func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	defer m.mu.Unlock()
 	// How much survives differs from cut to cut, so that all-lost and nothing-lost come up as well.
 	c := crasher{rng: rng, keep: []float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)], seen: map[*memNode]*memNode{}}
-	out := &Mem{locks: map[string]bool{}, now: m.now, capacity: m.capacity}
+	out := &Mem{locks: map[string]bool{}, now: m.now, capacity: m.capacity, boots: m.boots + 1, made: m.made}
 	out.root = c.node(m.root)
 	for _, n := range c.seen {
 		if !n.isDir {
@@ -197,7 +199,7 @@ func (c *crasher) node(n *memNode) *memNode {
 		got.links++
 		return got
 	}
-	out := &memNode{modTime: n.modTime, isDir: n.isDir, links: 1}
+	out := &memNode{id: n.id, modTime: n.modTime, isDir: n.isDir, links: 1}
 	c.seen[n] = out
 	if n.isDir {
 		c.dir(n, out)
@@ -255,4 +257,34 @@ func (c *crasher) file(n, out *memNode) {
 	}
 	out.durable = append([]byte(nil), out.data...)
 	out.dirty = map[int64]struct{}{}
+}
+
+// Kill returns what the end of all processes at this moment leaves: everything, synced or not. The file system itself goes
+// on.
+func (m *Mem) Kill() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := &Mem{locks: map[string]bool{}, now: m.now, capacity: m.capacity, used: m.used, boots: m.boots, made: m.made}
+	out.root = m.root.copied(map[*memNode]*memNode{})
+	return out
+}
+
+func (n *memNode) copied(seen map[*memNode]*memNode) *memNode {
+	if n == nil || seen[n] != nil {
+		return seen[n]
+	}
+	out := *n
+	seen[n] = &out
+	out.data, out.durable, out.dirty = slices.Clone(n.data), slices.Clone(n.durable), maps.Clone(n.dirty)
+	out.children, out.durableKids, out.pending = maps.Clone(n.children), maps.Clone(n.durableKids), slices.Clone(n.pending)
+	for name, k := range out.children {
+		out.children[name] = k.copied(seen)
+	}
+	for name, k := range out.durableKids {
+		out.durableKids[name] = k.copied(seen)
+	}
+	for i := range out.pending {
+		out.pending[i].node = out.pending[i].node.copied(seen)
+	}
+	return &out
 }

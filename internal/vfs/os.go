@@ -134,7 +134,8 @@ func (osFS) SyncDir(dir string) error {
 	return err
 }
 
-func (osFS) Usage(dir string) (Usage, error) { return volumeUsage(dir) }
+func (osFS) Usage(dir string) (Usage, error)    { return volumeUsage(dir) }
+func (osFS) Memory(name string) (Memory, error) { return pageCache(name) }
 
 // heldLocks keeps one process from taking the same lock twice: the system's record locks would allow it.
 var heldLocks = struct {

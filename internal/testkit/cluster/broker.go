@@ -279,7 +279,7 @@ func (b *Broker) connect() {
 	r.uplink = uplink.NewBroker(uplink.Config{
 		Channel: b.c.Controller, BrokerID: b.ID, ClusterID: clusterID, IncarnationID: incarnation, Rack: rack, Directories: online,
 		Endpoints: []image.Endpoint{{Name: listenerName, Host: "127.0.0.1", Port: uint16(addr.Port)}}, Features: image.SupportedFeatures(),
-		PreviousEpoch: b.Logs.PreviousBrokerEpoch(), HeartbeatInterval: b.c.Settings.Millis("broker.heartbeat.interval.ms"),
+		PreviousEpoch: b.Logs.PreviousBrokerEpoch(), OnRegistered: b.Logs.BeginRun, HeartbeatInterval: b.c.Settings.Millis("broker.heartbeat.interval.ms"),
 		Offset: func() int64 { return r.image.Load().Offset() }, Log: b.c.Logger,
 	})
 }
