@@ -19,6 +19,7 @@ import (
 // sceneFaults are what happens to the cluster, by name. Each returns when it has ended.
 var sceneFaults = map[string]func(*scene){
 	"kill":              func(s *scene) { s.without(s.any(), "kill") },
+	"kill all":          (*scene).killAll,
 	"kill controller":   func(s *scene) { s.without(s.controller(), "kill") },
 	"rolling restart":   (*scene).rollingRestart,
 	"freeze":            func(s *scene) { s.freeze(s.any()) },
@@ -92,6 +93,32 @@ func (s *scene) without(node int, how string) {
 	end(s.t, b, how)
 	s.goesOn(s.ctx, fmt.Sprintf("without node %d", node))
 	s.start(node)
+}
+
+// killAll ends all nodes at the same moment. They have lost nothing, and any two of them go on without the third.
+func (s *scene) killAll() {
+	s.t.Helper()
+	for _, b := range s.nodes {
+		if err := syscall.Kill(b.PID(), syscall.SIGKILL); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	for _, b := range s.nodes {
+		b.Kill()
+	}
+	order := s.rng.Perm(len(s.nodes))
+	late := order[2]
+	failed := make(chan error, 2)
+	for _, i := range order[:2] {
+		go func() { failed <- s.nodes[i].Run(s.ctx) }()
+	}
+	for range 2 {
+		if err := <-failed; err != nil {
+			s.t.Fatalf("start two of the nodes again: %v", err)
+		}
+	}
+	s.goesOn(s.ctx, fmt.Sprintf("without node %d, which was killed with the others", late+1))
+	s.start(late + 1)
 }
 
 func (s *scene) start(node int) {
