@@ -22,6 +22,7 @@ var saidBy = map[string]string{
 	"log directory was not left cleanly":                        "logs recovered after an unclean end",
 	"cannot write to the coordinator's log, changes are undone": "a coordinator's changes undone",
 	"coordinator's log is slow to commit":                       "a coordinator's log slow to commit",
+	"the run before was killed and has lost nothing":            "a killed process that has lost nothing",
 	"fencing a broker whose session ended":                      "a broker fenced by its session",
 	"fencing a broker whose process has ended":                  "a broker fenced by the signs of its end",
 	"controller: not active any more":                           "a controller deposed",

@@ -61,6 +61,11 @@ func (m *Manager) Load(ctx context.Context) error {
 func (m *Manager) goOn() {
 	previous := m.PreviousBrokerEpoch()
 	if previous >= 0 {
+		for _, d := range m.dirs {
+			if !d.clean {
+				m.cfg.Logger.Info("the run before was killed and has lost nothing that it had written", "dir", d.path, "brokerEpoch", previous)
+			}
+		}
 		m.BeginRun(previous)
 		return
 	}
