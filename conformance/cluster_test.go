@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/conformance/script"
 	"github.com/weir-stream/weir/internal/kafkadist"
@@ -57,6 +58,9 @@ var clusterWalk = []struct {
 	{line: "kafka-console-consumer --bootstrap-server %A --topic assigned --from-beginning --max-messages 6 --timeout-ms 20000"},
 	{line: "kafka-topics --bootstrap-server %A --delete --topic wide"},
 	{line: "kafka-topics --bootstrap-server %A --list"},
+	{line: "kafka-features --bootstrap-server %A upgrade --feature kraft.version=1", before: (*trio).waitTold},
+	{line: "kafka-metadata-quorum --bootstrap-server %A describe --replication"},
+	{line: "kafka-features --bootstrap-server %A downgrade --feature kraft.version=0"},
 }
 
 // The plans that the walk carries out, by file name.
@@ -69,6 +73,7 @@ var clusterPlans = map[string]string{
 // trio is three nodes, each a broker and a voter.
 type trio struct {
 	nodes []*brokers.Broker
+	cl    *kgo.Client
 	adm   *kadm.Client
 }
 
@@ -101,7 +106,7 @@ func walkTrio(t *testing.T, d *kafkadist.Dist, c brokers.Config) script.Transcri
 	if err != nil {
 		t.Fatal(err)
 	}
-	three := &trio{nodes: nodes, adm: kadm.NewClient(cl)}
+	three := &trio{nodes: nodes, cl: cl, adm: kadm.NewClient(cl)}
 	defer func() {
 		cl.Close()
 		for _, n := range nodes {
@@ -170,6 +175,20 @@ func (c *trio) waitVoters(t *testing.T) {
 	eventually(t, "three brokers", func() bool {
 		all, err := c.adm.ListBrokers(t.Context())
 		return err == nil && len(all) == 3
+	})
+}
+
+// waitTold waits until all voters have told the leader what it must know of them to make the quorum a dynamic one.
+func (c *trio) waitTold(t *testing.T) {
+	t.Helper()
+	eventually(t, "three voters that have told of themselves", func() bool {
+		req := kmsg.NewPtrUpdateFeaturesRequest()
+		req.ValidateOnly = true
+		u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+		u.Feature, u.MaxVersionLevel, u.UpgradeType = "kraft.version", 1, 1
+		req.FeatureUpdates = append(req.FeatureUpdates, u)
+		resp, err := req.RequestWith(t.Context(), c.cl)
+		return err == nil && resp.ErrorCode == 0
 	})
 }
 

@@ -21,7 +21,7 @@ var quorumDefs = []Def{
 		Doc: "How long a connection to a controller may take."},
 	{Name: "controller.quorum.retry.backoff.ms", Type: Int, Default: "20", Importance: Low, Valid: atLeast(0), Effect: NoEffect, Why: "a controller that could not be reached is tried again after 20 to 200 ms"},
 	{Name: "controller.quorum.voters", Type: List, Valid: voterList{},
-		Doc: "Controllers of a quorum that never changes, each id@host:port."},
+		Doc: "Controllers of a quorum that does not change, each id@host:port. Ignored once kraft.version is 1."},
 	{Name: "controller.quota.window.num", Type: Int, Default: "11", Importance: Low, Valid: atLeast(1),
 		Doc: "Over how many windows partitions made and deleted are counted; a whole span's quota may be used at once."},
 	{Name: "controller.quota.window.size.seconds", Type: Int, Default: "1", Importance: Low, Valid: atLeast(1),

@@ -149,7 +149,16 @@ func (c *Controller) Submit(rc RequestContext, req kmsg.Request, done func(kmsg.
 		done(nil, wire.UnsupportedVersion)
 		return
 	}
-	if !c.postIf(maxQueued, func() { c.decide(h, rc, req, done) }) {
+	if r, ok := req.(*kmsg.UpdateFeaturesRequest); ok && raisesKRaft(r) {
+		h = nil
+	}
+	if !c.postIf(maxQueued, func() {
+		if h == nil {
+			c.upgradeKRaft(rc, req.(*kmsg.UpdateFeaturesRequest), done)
+			return
+		}
+		c.decide(h, rc, req, done)
+	}) {
 		done(nil, refuse(wire.RequestTimedOut, "The controller does not keep up."))
 	}
 }

@@ -81,6 +81,47 @@ const (
 	unsafeDowngrade int8 = 3
 )
 
+// raisesKRaft reports whether a request may make the quorum a dynamic one.
+func raisesKRaft(req *kmsg.UpdateFeaturesRequest) bool {
+	return slices.ContainsFunc(req.FeatureUpdates, func(u kmsg.UpdateFeaturesRequestFeatureUpdate) bool {
+		return u.Feature == image.FeatureKRaft && u.MaxVersionLevel > 0
+	})
+}
+
+// upgradeKRaft answers UpdateFeatures where kraft.version is among the features: if nothing else is wrong the quorum is
+// asked first, which writes records of its own, and the rest is decided after that. It runs in the loop.
+func (c *Controller) upgradeKRaft(rc RequestContext, req *kmsg.UpdateFeaturesRequest, done func(kmsg.Response, error)) {
+	if !c.active {
+		done(nil, wire.NotController)
+		return
+	}
+	try := *req
+	try.ValidateOnly = true
+	d, err := c.updateFeatures(rc, &try)
+	if err != nil || d.answer.(*kmsg.UpdateFeaturesResponse).ErrorCode != 0 || c.q.Status().KRaftVersion > 0 {
+		c.decide(handlerOf(req.Key()), rc, req, done)
+		return
+	}
+	c.q.UpgradeVersion(req.ValidateOnly, func(err error) {
+		switch {
+		case err == nil:
+			c.post(func() { c.decide(handlerOf(req.Key()), rc, req, done) })
+		case wire.CodeOf(err) == wire.NotController:
+			done(nil, wire.NotController)
+		default:
+			done(failedUpdate(req, err), nil)
+		}
+	})
+}
+
+// failedUpdate is the answer when one of the features cannot be changed.
+func failedUpdate(req *kmsg.UpdateFeaturesRequest, err error) *kmsg.UpdateFeaturesResponse {
+	resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
+	message := fmt.Sprintf("The update failed for all features since the following feature had an error: %s", err)
+	resp.ErrorCode, resp.ErrorMessage = int16(wire.CodeOf(err)), &message
+	return resp
+}
+
 // updateFeatures answers UpdateFeatures v0 to v2 (KIP-584, KIP-778).
 func (c *Controller) updateFeatures(_ RequestContext, req *kmsg.UpdateFeaturesRequest) (decision, error) {
 	resp := req.ResponseKind().(*kmsg.UpdateFeaturesResponse)
@@ -95,10 +136,7 @@ func (c *Controller) updateFeatures(_ RequestContext, req *kmsg.UpdateFeaturesRe
 		}
 		recs, err := c.updateFeature(u.Feature, u.MaxVersionLevel, kind)
 		if err != nil {
-			code, _ := errorFields(err)
-			message := fmt.Sprintf("The update failed for all features since the following feature had an error: %s", err)
-			resp.ErrorCode, resp.ErrorMessage = code, &message
-			return decision{answer: resp}, nil
+			return decision{answer: failedUpdate(req, err)}, nil
 		}
 		records = append(records, recs...)
 	}
@@ -138,7 +176,10 @@ func (c *Controller) updateFeature(name string, level int16, kind int8) ([]mr.Ve
 	case image.FeatureMetadata:
 		return c.updateMetadataVersion(image.MetadataVersion(current), image.MetadataVersion(level), kind)
 	case image.FeatureKRaft:
-		return nil, invalidUpdate(name, level, "The kraft.version of a running quorum cannot be changed.")
+		if level < current {
+			return nil, invalidUpdate(name, level, "Can't downgrade the version of this feature.")
+		}
+		return nil, nil // the quorum's own business: see upgradeKRaft
 	case image.FeatureELR:
 		if level > 0 && !c.state.MetadataVersion().ELR() {
 			return nil, refuse(wire.InvalidUpdateVersion, "Invalid update version %d for feature %s. %s", level, name, "metadata.version 23 or higher is needed.")
@@ -165,6 +206,34 @@ func (c *Controller) unsupported(name string, level int16) string {
 		}
 		if j >= 0 && !within(b.Features[j]) {
 			return fmt.Sprintf("Broker %d only supports versions %d-%d", b.ID, b.Features[j].Min, b.Features[j].Max)
+		}
+	}
+	if !c.state.MetadataVersion().ControllerRegistration() {
+		return ""
+	}
+	return c.unsupportedByVoters(name, level, within)
+}
+
+// unsupportedByVoters is unsupported for the other controllers, as they registered.
+func (c *Controller) unsupportedByVoters(name string, level int16, within func(image.FeatureRange) bool) string {
+	registered := map[int32]bool{c.cfg.NodeID: true}
+	for _, r := range c.state.Controllers() {
+		if r.ID == c.cfg.NodeID {
+			continue
+		}
+		registered[r.ID] = true
+		j := slices.IndexFunc(r.Features, func(f image.FeatureRange) bool { return f.Name == name })
+		if j < 0 && level > 0 {
+			return fmt.Sprintf("Controller %d does not support this feature.", r.ID)
+		}
+		if j >= 0 && !within(r.Features[j]) {
+			return fmt.Sprintf("Controller %d only supports versions %d-%d", r.ID, r.Features[j].Min, r.Features[j].Max)
+		}
+	}
+	st := c.q.Status()
+	for _, v := range st.Voters {
+		if !registered[v.ID] && st.KRaftVersion == 0 {
+			return fmt.Sprintf("controller %d has not registered, and may not support this feature", v.ID)
 		}
 	}
 	return ""

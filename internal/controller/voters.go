@@ -18,6 +18,8 @@ type Voters interface {
 	AddVoter(v quorum.Voter, wait time.Duration, early bool, done func(error))
 	RemoveVoter(id int32, dir [16]byte, wait time.Duration, done func(error))
 	UpdateVoter(v quorum.Voter, done func(error))
+	// UpgradeVersion makes a static quorum a dynamic one, or says whether it could.
+	UpgradeVersion(validateOnly bool, done func(error))
 }
 
 // changesVoters reports whether a request is answered by changeVoters.
@@ -55,7 +57,8 @@ func (c *Controller) changeVoters(req kmsg.Request, done func(kmsg.Response, err
 		}
 		c.q.RemoveVoter(r.VoterID, r.VoterDirectoryID, c.settings().Millis("controller.quorum.request.timeout.ms"), finish)
 	case *kmsg.UpdateRaftVoterRequest:
-		v := quorum.Voter{ID: r.VoterID, DirectoryID: r.VoterDirectoryID}
+		v := quorum.Voter{ID: r.VoterID, DirectoryID: r.VoterDirectoryID, MinKRaftVersion: r.KRaftVersionFeature.MinSupportedVersion,
+			MaxKRaftVersion: r.KRaftVersionFeature.MaxSupportedVersion}
 		for _, l := range r.Listeners {
 			v.Endpoints = append(v.Endpoints, quorum.Endpoint{Name: l.Name, Host: l.Host, Port: l.Port})
 		}

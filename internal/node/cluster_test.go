@@ -33,7 +33,7 @@ type member struct {
 	roles      string
 	fs         *vfs.Mem
 	address    string   // of the broker
-	controller string   // address of the controller, in a dynamic quorum
+	controller string   // address of the controller, where the settings do not name the voters
 	own        []string // settings of this node; "listeners" adds to those that it has
 	logs       io.Writer
 	n          *Node
@@ -92,7 +92,7 @@ func membersOf(t *testing.T, roles []string, extra ...string) *cluster {
 }
 
 func (m *member) controllerAddress() string {
-	if m.k.dynamic {
+	if m.k.dynamic || m.controller != "" {
 		return m.controller
 	}
 	for _, v := range strings.Split(m.k.voters, ",") {
@@ -125,7 +125,7 @@ func (m *member) settings() *config.Set {
 	}
 	lines := []string{
 		fmt.Sprint("node.id=", m.id), "process.roles=" + m.roles, "controller.listener.names=CONTROLLER",
-		"listeners=" + strings.Join(listeners, ","), "log.dirs=/data", m.k.quorumLine(),
+		"listeners=" + strings.Join(listeners, ","), "log.dirs=/data", m.quorumLine(),
 		"offsets.topic.num.partitions=2", "offsets.topic.replication.factor=1", "group.initial.rebalance.delay.ms=0",
 		"broker.heartbeat.interval.ms=200", "broker.session.timeout.ms=3000",
 	}

@@ -24,7 +24,8 @@ func (n *Node) networked() bool {
 const voterPause = time.Second
 
 // keepVoting keeps this controller's entry among the voters of a dynamic quorum: it tells the leader when it listens
-// elsewhere than the record says (UpdateRaftVoter), and joins by itself if the settings want that (KIP-1186).
+// elsewhere than the record says (UpdateRaftVoter), and joins by itself if the settings want that (KIP-1186). In a static
+// quorum each leader is told once in its term, for the day when the quorum becomes dynamic.
 func (n *Node) keepVoting() {
 	nc := n.config.Load().Node()
 	if !nc.Controller || !n.networked() {
@@ -33,13 +34,15 @@ func (n *Node) keepVoting() {
 	n.metaGroup.Go("place among the voters", func(ctx context.Context) {
 		t := time.NewTicker(voterPause)
 		defer t.Stop()
+		told := int32(-1) // the last epoch whose leader was told
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-t.C:
 			}
-			req := n.wantedVote(n.quorum.Status())
+			st := n.quorum.Status()
+			req := n.wantedVote(st, told)
 			if req == nil {
 				continue
 			}
@@ -49,7 +52,16 @@ func (n *Node) keepVoting() {
 			if err == nil {
 				err = voterOutcome(resp)
 			}
-			if err != nil && ctx.Err() == nil {
+			switch {
+			case err == nil:
+				told = st.LeaderEpoch
+			case ctx.Err() != nil:
+			case st.KRaftVersion == 0: // nobody waits for it
+				if wire.CodeOf(err) == wire.UnsupportedVersion { // a leader of an older build has no use for it
+					told = st.LeaderEpoch
+				}
+				n.logger.Debug("the leader of the quorum was not told of this voter", "err", err)
+			default:
 				n.logger.Warn("the leader of the quorum does not change this node's place among the voters yet", "err", err)
 			}
 		}
@@ -72,16 +84,19 @@ func voterOutcome(resp kmsg.Response) error {
 	return nil
 }
 
-// wantedVote is what to ask the leader for, nil if all is well.
-func (n *Node) wantedVote(st quorum.Status) kmsg.Request {
-	if leader, _ := n.quorum.Leader(); st.KRaftVersion == 0 || leader.ID < 0 {
+// wantedVote is what to ask the leader for, nil if all is well. told is the last epoch whose leader was told of this voter.
+func (n *Node) wantedVote(st quorum.Status, told int32) kmsg.Request {
+	leader, _ := n.quorum.Leader()
+	if leader.ID < 0 {
 		return nil
 	}
 	own := slices.IndexFunc(st.Voters, func(v quorum.Voter) bool { return v.ID == n.id })
 	listens := n.controllerEndpoints()
 	switch {
-	case own >= 0 && st.Voters[own].DirectoryID == n.metadataID:
-		if len(listens) == 0 || sameEndpoints(st.Voters[own].Endpoints, listens) {
+	case st.KRaftVersion == 0 && (own < 0 || leader.ID == n.id || told == st.LeaderEpoch || len(listens) == 0):
+		return nil
+	case st.KRaftVersion == 0, own >= 0 && st.Voters[own].DirectoryID == n.metadataID:
+		if st.KRaftVersion > 0 && (len(listens) == 0 || sameEndpoints(st.Voters[own].Endpoints, listens)) {
 			return nil
 		}
 		req := kmsg.NewPtrUpdateRaftVoterRequest()

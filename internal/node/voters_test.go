@@ -44,19 +44,20 @@ func newDynamic(t *testing.T, initial, more int, extra ...string) *cluster {
 }
 
 // quorumLine is the setting that says where the quorum is.
-func (k *cluster) quorumLine() string {
-	if !k.dynamic {
+func (m *member) quorumLine() string {
+	k := m.k
+	if !k.dynamic && m.controller == "" {
 		return "controller.quorum.voters=" + k.voters
 	}
 	var all []string
 	for _, m := range k.members {
-		all = append(all, m.controller)
+		all = append(all, m.controllerAddress())
 	}
 	return "controller.quorum.bootstrap.servers=" + strings.Join(all[:min(3, len(all))], ",")
 }
 
 func (m *member) asVoter() format.Voter {
-	host, port, _ := strings.Cut(m.controller, ":")
+	host, port, _ := strings.Cut(m.controllerAddress(), ":")
 	v := format.Voter{ID: int32(m.id), Host: host, DirectoryID: [16]byte{1, byte(m.id), 7}}
 	fmt.Sscan(port, &v.Port)
 	return v

@@ -245,7 +245,7 @@ func (q *Quorum) votersRecord() *mr.VotersRecord {
 	if have == nil || len(q.cfg.Endpoints) == 0 {
 		return nil
 	}
-	want := &mr.VotersRecord{Version: have.Version, Voters: slices.Clone(have.Voters)}
+	want := &mr.VotersRecord{Version: have.Version, Voters: slices.Clone(have.Voters), UnknownTags: have.UnknownTags}
 	for i := range want.Voters {
 		v := &want.Voters[i]
 		if v.VoterID != q.cfg.NodeID || v.VoterDirectoryID != q.cfg.DirectoryID {

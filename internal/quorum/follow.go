@@ -440,6 +440,9 @@ func (q *Quorum) applySnapshot(id SnapshotID) error {
 		}
 	}
 	q.kraft.Store(int32(s.KRaftVersion))
+	if err := q.checkPlace(); err != nil {
+		return err
+	}
 	if err := q.cfg.Listener.LoadSnapshot(s); err != nil {
 		return fmt.Errorf("snapshot %s: %w", id.FileName(), err)
 	}

@@ -133,11 +133,12 @@ func (q *Quorum) sendTo(to, life uint64, ms []*pb.Message) {
 }
 
 // tag is what stands on messages to one log of a voter.
-func (q *Quorum) tag(life uint64) wire.RaftTag {
+func (q *Quorum) tag(to, life uint64) wire.RaftTag {
+	v, _ := q.member(to)
 	if life == lifeUntold {
 		life = lifeUnknown // should it have become a build that says
 	}
-	return wire.RaftTag{From: q.raftID, FromLog: q.life, ToLog: life, FromDirectory: q.cfg.DirectoryID}
+	return wire.RaftTag{From: q.raftID, FromLog: q.life, ToLog: life, FromDirectory: q.cfg.DirectoryID, ToDirectory: v.DirectoryID}
 }
 
 // addressed are the logs that the answers of a message to the append worker are meant for.
@@ -179,6 +180,9 @@ func (q *Quorum) learn(id, life uint64) {
 	had := q.lives.set(id, life)
 	if had < firstLife || life < firstLife || had == life {
 		return
+	}
+	if v, in := q.voters.Load().byRaft[id]; in {
+		delete(q.told, v.ID) // it may have another directory too
 	}
 	st := q.node.BasicStatus()
 	term := st.HardState.GetTerm()

@@ -1,7 +1,6 @@
 package quorum
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -137,7 +136,7 @@ func (q *Quorum) addVoter(v Voter, wait time.Duration, early bool, done func(err
 	if _, twice := set.find(v.ID); twice {
 		return refuse(wire.DuplicateVoter, "The voter id for %s is already part of the set of voters %s.", voterKey(v), set.keys())
 	}
-	id, err := raftIDOf(v.ID, v.DirectoryID, true)
+	id, err := raftIDIn(set.record, v.ID, v.DirectoryID)
 	if err != nil {
 		return refuse(wire.InvalidRequest, "%s", err)
 	}
@@ -163,7 +162,7 @@ func (q *Quorum) removeVoter(id int32, dir [16]byte, wait time.Duration, done fu
 	if len(set.byRaft) == 1 {
 		return refuse(wire.InvalidRequest, "Cannot remove voter %s because it is the last one", voterKey(v))
 	}
-	raftID, err := raftIDOf(id, dir, true)
+	raftID, err := raftIDIn(set.record, id, dir)
 	if err != nil {
 		return err
 	}
@@ -180,6 +179,9 @@ func (q *Quorum) removeVoter(id int32, dir [16]byte, wait time.Duration, done fu
 }
 
 func (q *Quorum) updateVoter(v Voter) error {
+	if q.kraft.Load() == 0 && q.upgrading == nil {
+		return q.tell(v)
+	}
 	if err := q.mayBegin("updating"); err != nil {
 		return err
 	}
@@ -191,7 +193,7 @@ func (q *Quorum) updateVoter(v Voter) error {
 	if string(next.Append(nil, 0)) == string(set.record.Append(nil, 0)) {
 		return nil
 	}
-	return q.proposeVoters(nil, next)
+	return q.proposeVoters(nil, next, 0)
 }
 
 // withVoter is a voters record with one voter more, or another one in its place.
@@ -200,6 +202,9 @@ func withVoter(r *mr.VotersRecord, v Voter) *mr.VotersRecord {
 	entry := mr.NewVotersRecordVoter()
 	entry.VoterID, entry.VoterDirectoryID = v.ID, v.DirectoryID
 	entry.KRaftVersionFeature.MaxSupportedVersion = 1
+	if v.MaxKRaftVersion > 0 {
+		entry.KRaftVersionFeature.MinSupportedVersion, entry.KRaftVersionFeature.MaxSupportedVersion = v.MinKRaftVersion, v.MaxKRaftVersion
+	}
 	for _, e := range v.Endpoints {
 		entry.Endpoints = append(entry.Endpoints, mr.VotersRecordEndpoint{Name: e.Name, Host: e.Host, Port: e.Port})
 	}
@@ -210,6 +215,7 @@ func withVoter(r *mr.VotersRecord, v Voter) *mr.VotersRecord {
 
 func withoutVoter(r *mr.VotersRecord, id int32) *mr.VotersRecord {
 	out := mr.NewVotersRecord()
+	out.UnknownTags = r.UnknownTags
 	for _, v := range r.Voters {
 		if v.VoterID != id {
 			out.Voters = append(out.Voters, v)
@@ -233,6 +239,7 @@ func (q *Quorum) stepChange() {
 	if q.electedTerm.Load() == 0 || !q.leads.Load() {
 		return
 	}
+	q.stepUpgrade()
 	c := q.changing
 	if c == nil {
 		q.dropLearner()
@@ -323,6 +330,8 @@ func (q *Quorum) endChange() {
 // loseChange answers a change whose outcome the next leader decides. It belongs to the loop.
 func (q *Quorum) loseChange() {
 	q.confPending = false
+	q.told = nil
+	q.endUpgrade(wire.NotController)
 	if c := q.changing; c != nil {
 		c.answer(wire.NotController)
 		q.endChange()
@@ -336,16 +345,17 @@ func (q *Quorum) proposeChange(typ pb.ConfChangeType, id uint64, voters *mr.Vote
 	if q.confPending || q.node.BasicStatus().Applied < q.confAfter.Load() {
 		return false
 	}
-	return q.proposeVoters(&pb.ConfChange{Type: typ.Enum(), NodeId: proto.Uint64(id)}, voters) == nil
+	return q.proposeVoters(&pb.ConfChange{Type: typ.Enum(), NodeId: proto.Uint64(id)}, voters, 0) == nil
 }
 
 // errBusy says that the proposer is at work; another attempt may go.
-var errBusy = errors.New("the proposer is at work")
+var errBusy error = &Refusal{wire.RequestTimedOut, "the proposer is at work"}
 
-// proposeVoters proposes a voters record, a change of Raft's members, or both as one. It belongs to the loop.
-func (q *Quorum) proposeVoters(change *pb.ConfChange, voters *mr.VotersRecord) error {
+// proposeVoters proposes a voters record, behind a version of the quorum if that is not 0, a change of Raft's members, or both
+// as one. It belongs to the loop.
+func (q *Quorum) proposeVoters(change *pb.ConfChange, voters *mr.VotersRecord, version int16) error {
 	if !q.proposer.TryLock() {
-		return refuse(wire.RequestTimedOut, "%s", errBusy)
+		return errBusy
 	}
 	defer q.proposer.Unlock()
 	q.mu.Lock()
@@ -358,7 +368,11 @@ func (q *Quorum) proposeVoters(change *pb.ConfChange, voters *mr.VotersRecord) e
 		var b record.Builder
 		b.Reset(record.Compression{}, q.next)
 		b.SetLeaderEpoch(q.epoch)
-		b.AppendControl(q.cfg.Now().UnixMilli(), record.ControlKRaftVoters, voters.Append(nil, 0))
+		now := q.cfg.Now().UnixMilli()
+		if version > 0 {
+			b.AppendControl(now, record.ControlKRaftVersion, (&mr.KRaftVersionRecord{KRaftVersion: version}).Append(nil, 0))
+		}
+		b.AppendControl(now, record.ControlKRaftVoters, voters.Append(nil, 0))
 		var err error
 		if batch, err = b.Build(); err != nil {
 			return err

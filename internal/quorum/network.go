@@ -185,7 +185,7 @@ func (n *network) deliver(ctx context.Context, to uint64, o *outlet, life uint64
 	if !ok || len(v.Endpoints) == 0 {
 		return errNoLeader
 	}
-	req := &wire.RaftMessagesRequest{ClusterID: n.q.cfg.ClusterID, NodeID: n.q.cfg.NodeID, To: to, EndOffset: n.q.hw.Load(), Tag: n.q.tag(life)}
+	req := &wire.RaftMessagesRequest{ClusterID: n.q.cfg.ClusterID, NodeID: n.q.cfg.NodeID, To: to, EndOffset: n.q.hw.Load(), Tag: n.q.tag(to, life)}
 	for _, m := range ms {
 		b, err := proto.Marshal(m)
 		if err != nil {
@@ -210,6 +210,9 @@ func (n *network) deliver(ctx context.Context, to uint64, o *outlet, life uint64
 	r := resp.(*wire.RaftMessagesResponse)
 	if code := wire.Code(r.ErrorCode); code != wire.None {
 		n.contacts.note(address, code)
+		if code == wire.InvalidVoterKey {
+			n.q.refused()
+		}
 		return code
 	}
 	n.q.heard(to, r.Log)

@@ -21,7 +21,11 @@ const electionTicks = 10
 // has none.
 func (q *Quorum) openRaft() (err error) {
 	dynamic := q.kraft.Load() > 0 || q.blank()
-	if q.raftID, err = raftIDOf(q.cfg.NodeID, q.cfg.DirectoryID, dynamic); err != nil {
+	q.raftID, err = raftIDOf(q.cfg.NodeID, q.cfg.DirectoryID, dynamic)
+	if set := q.voters.Load(); dynamic && set != nil {
+		q.raftID, err = raftIDIn(set.record, q.cfg.NodeID, q.cfg.DirectoryID)
+	}
+	if err != nil {
 		return err
 	}
 	if err := q.knowVoters(dynamic); err != nil {
@@ -255,22 +259,27 @@ func (q *Quorum) replay(b record.Batch) error {
 	return q.cfg.Listener.Commit([]record.Batch{b})
 }
 
-// noteControl keeps what the control records say of the quorum itself.
+// noteControl keeps what the control records say of the quorum itself: the voters before the version, without which they do not
+// count.
 func (q *Quorum) noteControl(b record.Batch) error {
+	version := int32(-1)
 	for m, err := range mr.ControlRecords(b) {
 		if err != nil {
 			return err
 		}
 		switch r := m.(type) {
 		case *mr.KRaftVersionRecord:
-			q.kraft.Store(int32(r.KRaftVersion))
+			version = int32(r.KRaftVersion)
 		case *mr.VotersRecord:
 			if err := q.noteVoters(r); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	if version >= 0 {
+		q.kraft.Store(version)
+	}
+	return q.checkPlace()
 }
 
 func (q *Quorum) noteVoters(r *mr.VotersRecord) error {

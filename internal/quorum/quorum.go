@@ -85,6 +85,7 @@ type Quorum struct {
 	freshTarget atomic.Uint64
 	freshTerm   atomic.Uint64 // of the leader that freshTarget is from
 	joining     atomic.Pointer[joiner]
+	stranger    atomic.Bool   // others know the voter whose id this node has by another directory
 	lonely      atomic.Bool   // this voter has had no leader for long
 	confAfter   atomic.Uint64 // the entry that Raft must have applied before its members change
 
@@ -96,10 +97,12 @@ type Quorum struct {
 	haste       int      // ticks for which this voter hurries to elect another leader: see signs.go
 	ended       uint64   // the leader whose process has ended
 	changing    *memberChange
-	confPending bool   // a change of Raft's members is proposed and not applied
-	alone       int    // ticks without a leader
-	heardAt     uint64 // ticks when a leader was last heard of
-	renounced   bool   // what was proposed did not go into Raft's log, so no offset is certain until the next term
+	upgrading   *upgrade
+	told        map[int32]Voter // what the voters of a static quorum have said of themselves in this node's term
+	confPending bool            // a change of Raft's members is proposed and not applied
+	alone       int             // ticks without a leader
+	heardAt     uint64          // ticks when a leader was last heard of
+	renounced   bool            // what was proposed did not go into Raft's log, so no offset is certain until the next term
 
 	// Owned by the apply worker.
 	snapEnd int64 // what the loaded snapshot contains is not given to the Listener again

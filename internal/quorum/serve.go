@@ -77,7 +77,8 @@ func (r *replicaStates) others(voters *voterSet, since time.Time) []ReplicaState
 			delete(r.by, key)
 			continue
 		}
-		if v, in := voters.find(key.id); !in || v.DirectoryID != key.dir && v.DirectoryID != ([16]byte{}) {
+		none := [16]byte{} // not known, or not known then
+		if v, in := voters.find(key.id); !in || v.DirectoryID != key.dir && v.DirectoryID != none && key.dir != none {
 			out = append(out, s)
 		}
 	}
@@ -106,7 +107,7 @@ func (q *Quorum) Status() Status {
 
 // Leader is who leads, as far as this node knows (id -1: nobody), in which epoch and where.
 func (q *Quorum) Leader() (v Voter, epoch int32) {
-	if q.node == nil || q.outside() || q.leader.Load() < 0 && q.lonely.Load() {
+	if q.node == nil || q.outside() || q.stranger.Load() || q.leader.Load() < 0 && q.lonely.Load() {
 		return q.follow.known()
 	}
 	return q.leaderNow()
@@ -344,6 +345,9 @@ func (q *Quorum) messages(req *wire.RaftMessagesRequest) wire.Code {
 	life := lifeUntold
 	if t := &req.Tag; t.FromLog != 0 {
 		life = t.FromLog
+		if q.strange(t) {
+			return wire.InvalidVoterKey
+		}
 		if !q.known(t.From, life) || t.ToLog != q.life {
 			return wire.None // the answer says why nothing was taken
 		}

@@ -17,8 +17,14 @@ import (
 // changes of the voters among the faults. Voters that lose their disks come back outside, as they do when they are
 // formatted anew. A nil one is of a static quorum and does nothing.
 type members struct {
-	added, removed, refused int
-	open                    map[*Quorum]int // changes that a node was asked for and has not answered
+	static                            bool // it begins as a static quorum and becomes a dynamic one
+	added, removed, refused, replaced int
+	open                              map[*Quorum]int // changes that a node was asked for and has not answered
+}
+
+// founder reports whether a node's settings name the voters of a static quorum, itself among them.
+func (n *simNode) founder() bool {
+	return n.s.members != nil && n.s.members.static && n.index < simVoters
 }
 
 func (n *simNode) directory() [16]byte { return [16]byte{byte(n.index + 1), byte(n.lives)} }
@@ -30,7 +36,7 @@ func (n *simNode) voter() Voter {
 // format writes what kafka-storage format does: with --initial-controllers for the first voters, --no-initial-controllers or
 // an empty directory for others.
 func (m *members) format(n *simNode, initial bool) {
-	if m == nil || n.observer || !initial && n.s.rnd.IntN(2) == 0 {
+	if m == nil || n.observer || n.founder() || !initial && n.s.rnd.IntN(2) == 0 {
 		return
 	}
 	head := SnapshotHead{KRaftVersion: 1}
@@ -50,6 +56,9 @@ func (m *members) format(n *simNode, initial bool) {
 
 // gone are the voters of a set that no node is any more.
 func (m *members) gone(s *simulation, set *voterSet) (out []Voter) {
+	if set.record == nil {
+		return nil // static
+	}
 	for _, v := range set.list() {
 		if s.nodes[v.ID].directory() != v.DirectoryID {
 			out = append(out, v)
@@ -62,6 +71,10 @@ func (m *members) gone(s *simulation, set *voterSet) (out []Voter) {
 func (m *members) change(s *simulation) {
 	leader := s.leading()
 	if leader == nil {
+		return
+	}
+	if leader.q.kraft.Load() == 0 {
+		m.upgrade(leader)
 		return
 	}
 	set := leader.q.voters.Load()
@@ -81,6 +94,19 @@ func (m *members) change(s *simulation) {
 			leader.q.AddVoter(v, wait, false, m.made(leader, v, true))
 		}
 	}
+}
+
+// upgrade has some of the voters of a static quorum tell the leader of themselves, and asks it to make the quorum a dynamic one.
+func (m *members) upgrade(leader *simNode) {
+	s := leader.s
+	for _, n := range s.nodes[:simVoters] {
+		if n.q != nil && s.rnd.IntN(8) > 0 {
+			v := n.voter()
+			v.MaxKRaftVersion = 1
+			leader.q.UpdateVoter(v, func(error) {})
+		}
+	}
+	leader.q.UpgradeVersion(s.rnd.IntN(8) == 0, m.note(leader, new(int)))
 }
 
 // made is note for a change of which is said that it is committed: then the leader has applied it.
@@ -119,6 +145,10 @@ func (m *members) note(leader *simNode, count *int) func(error) {
 func (m *members) wipe(s *simulation) {
 	leader := s.leading()
 	if leader == nil {
+		return
+	}
+	if leader.q.kraft.Load() == 0 {
+		s.wipe()
 		return
 	}
 	set := leader.q.voters.Load()
@@ -162,6 +192,9 @@ func (m *members) tidy(s *simulation) {
 		return
 	}
 	if leader := s.leading(); leader != nil {
+		if leader.q.kraft.Load() == 0 {
+			m.upgrade(leader)
+		}
 		for _, v := range m.gone(s, leader.q.voters.Load()) {
 			leader.q.RemoveVoter(v.ID, v.DirectoryID, time.Minute, m.note(leader, &m.removed))
 		}
@@ -203,6 +236,23 @@ func TestDynamicSimulation(t *testing.T) {
 	}
 	t.Logf("%d voters were added, %d removed, %d changes refused", all.added, all.removed, all.refused)
 	if count >= 15 && (all.added == 0 || all.removed == 0) {
+		t.Error("nothing changed")
+	}
+}
+
+// TestUpgradeSimulation is TestDynamicSimulation with a static quorum that becomes a dynamic one amid the faults.
+func TestUpgradeSimulation(t *testing.T) {
+	first, count := simSeeds()
+	var all members
+	for seed := first; seed < first+count; seed++ {
+		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
+			m := &members{static: true}
+			simulate(t, t, seed, 8000, "", m)
+			all.added, all.removed, all.refused, all.replaced = all.added+m.added, all.removed+m.removed, all.refused+m.refused, all.replaced+m.replaced
+		})
+	}
+	t.Logf("%d voters were added, %d removed, %d changes refused, %d nodes were found to be replaced", all.added, all.removed, all.refused, all.replaced)
+	if count >= 60 && all.removed == 0 || count >= 600 && (all.added == 0 || all.replaced == 0) {
 		t.Error("nothing changed")
 	}
 }

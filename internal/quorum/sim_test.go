@@ -142,13 +142,22 @@ func emptyDisk() *vfs.Mem {
 
 func (n *simNode) config() Config {
 	var voters []Voter
-	for i := range n.s.voters() {
+	for i := range simVoters {
 		voters = append(voters, Voter{ID: int32(i)})
 	}
 	cfg := testConfig(n.fs, nil)
 	cfg.NodeID, cfg.DirectoryID, cfg.Voters, cfg.Observer = int32(n.index), n.directory(), voters, n.observer
 	if n.s.members != nil {
-		cfg.Voters, cfg.Dynamic, cfg.Endpoints = nil, !n.observer, n.voter().Endpoints
+		cfg.Endpoints = n.voter().Endpoints
+		if !n.founder() {
+			cfg.Dynamic = !n.observer
+		}
+		if !n.s.members.static {
+			cfg.Voters = nil
+		}
+		if cfg.Dynamic {
+			cfg.Voters = nil
+		}
 	}
 	cfg.Now = func() time.Time { return n.s.now }
 	if n.s.planted == "nothing is synced" {
@@ -212,12 +221,12 @@ func (n *simNode) send(to, life uint64, ms []*pb.Message) {
 		if err != nil {
 			n.s.t.Fatal(err)
 		}
-		n.s.post(parcel{n.index, n.q, to, b, n.q.hw.Load(), n.q.tag(life)})
+		n.s.post(parcel{n.index, n.q, to, b, n.q.hw.Load(), n.q.tag(to, life)})
 	}
 }
 
 func (n *simNode) greet(to uint64) {
-	n.s.post(parcel{n.index, n.q, to, nil, n.q.hw.Load(), n.q.tag(lifeUnknown)})
+	n.s.post(parcel{n.index, n.q, to, nil, n.q.hw.Load(), n.q.tag(to, lifeUnknown)})
 }
 
 // untold reports whether a node is of a build that names no logs.
@@ -259,6 +268,9 @@ func (s *simulation) arrive(p parcel) {
 		req.Messages = [][]byte{p.bytes}
 	}
 	resp := to.q.Messages(req)
+	if from := s.nodes[p.from]; from.q == p.sender && wire.Code(resp.ErrorCode) == wire.InvalidVoterKey {
+		from.q.refused()
+	}
 	if s.untold(to.index) {
 		resp.Log = 0
 	}
@@ -309,7 +321,14 @@ func (n *simNode) applyStep() {
 		return
 	}
 	if items := n.q.applyq.poll(); len(items) > 0 {
-		if err := n.q.applyItems(context.Background(), items); err != nil {
+		err := n.q.applyItems(context.Background(), items)
+		if errors.Is(err, ErrReplaced) {
+			n.s.members.replaced++
+			n.crash()
+			n.start()
+			return
+		}
+		if err != nil {
 			n.s.t.Fatalf("node %d: apply: %v", n.index, err)
 		}
 	}
@@ -465,6 +484,8 @@ func (s *simulation) fault(n *simNode) {
 		s.wipe()
 	case r < 72 && n.q.node != nil: // signs of an end, true or not
 		n.q.inLoop(func() { n.q.leaderEnded(n.q.node.BasicStatus().Lead) })
+	case r >= 90 && s.members != nil && s.members.static:
+		s.members.wipe(s)
 	case r >= 72 && s.members != nil:
 		s.members.change(s)
 	}

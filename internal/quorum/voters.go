@@ -15,6 +15,8 @@ type Voter struct {
 	DirectoryID [16]byte
 	// Endpoints are its controller listeners. A static quorum knows one address for each voter.
 	Endpoints []Endpoint
+	// MinKRaftVersion and MaxKRaftVersion are the versions of the quorum's protocol that it can do, where it has said so.
+	MinKRaftVersion, MaxKRaftVersion int16
 }
 
 // voterSet is who votes, by Raft's ids. It never changes once it is published.
@@ -23,7 +25,8 @@ type voterSet struct {
 	record *mr.VotersRecord // of a dynamic quorum
 }
 
-// raftIDOf is the id of a voter in Raft: from its directory id if voters are known by it, else from its node id.
+// raftIDOf is the id of a voter in Raft: from its directory id if voters are known by it, else from its node id. The founders of a
+// quorum that was static keep the latter: see raftIDIn.
 func raftIDOf(nodeID int32, dir [16]byte, dynamic bool) (uint64, error) {
 	id := uint64(nodeID) + 1
 	if dynamic {
@@ -48,7 +51,7 @@ func staticVoters(voters []Voter) *voterSet {
 func dynamicVoters(r *mr.VotersRecord) (*voterSet, error) {
 	s := &voterSet{byRaft: map[uint64]Voter{}, record: r}
 	for _, v := range r.Voters {
-		id, err := raftIDOf(v.VoterID, v.VoterDirectoryID, true)
+		id, err := raftIDIn(r, v.VoterID, v.VoterDirectoryID)
 		if err != nil {
 			return nil, err
 		}

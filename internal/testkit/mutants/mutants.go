@@ -15,11 +15,12 @@ type Mutant struct {
 }
 
 const (
-	modelCheck  = "^TestModel$"             // partition: one partition under faults, stepped by a seed
-	quorumCheck = "^TestSimulation$"        // quorum: voters on disks and a network that fail
-	votersCheck = "^TestDynamicSimulation$" // quorum: the same, with voters that are added, removed and wiped
-	crashCheck  = "^TestCrash$"             // log: power cuts at any call
-	wholeCheck  = "^TestCluster$"           // sim: whole clusters
+	modelCheck   = "^TestModel$"             // partition: one partition under faults, stepped by a seed
+	quorumCheck  = "^TestSimulation$"        // quorum: voters on disks and a network that fail
+	upgradeCheck = "^TestUpgradeSimulation$" // quorum: the same, with a static quorum that becomes a dynamic one
+	votersCheck  = "^TestDynamicSimulation$" // quorum: the same, with voters that are added, removed and wiped
+	crashCheck   = "^TestCrash$"             // log: power cuts at any call
+	wholeCheck   = "^TestCluster$"           // sim: whole clusters
 )
 
 // All are the mutants, by the room in which they are.
@@ -86,6 +87,10 @@ var All = []Mutant{
 		Old: "		if w.head.Voters != nil {\n			w.b", New: "		if w.head.Voters != nil && w.head.Now < 0 {\n			w.b"},
 	{Name: "a fresh voter votes with what its leader knows as committed", File: "internal/quorum/fresh.go", Check: "^TestFreshVoterWaitsForTheLeadersTerm$",
 		Old: "!leads && term < q.freshTerm.Load()", New: "!leads && term < 0"},
+	{Name: "a change of the voters forgets the founders", File: "internal/quorum/members.go", Check: upgradeCheck, Seeds: 60,
+		Old: "	out.UnknownTags = r.UnknownTags\n", New: ""},
+	{Name: "a founder with another directory is taken for the first", File: "internal/quorum/upgrade.go", Check: upgradeCheck, Seeds: 60,
+		Old: "		if slices.Equal(one, want) {", New: "		if slices.Equal(one[:4], want[:4]) {"},
 	{Name: "a fresh voter stands for election", File: "internal/quorum/fresh.go", Check: "^TestFreshVoterDoesNotStand$",
 		Old: "return !q.fresh.Load() || m.GetIndex() <= firstIndex", New: "return m != nil"},
 	{Name: "messages to a voter's lost log are taken", File: "internal/quorum/serve.go", Check: "^TestLateMessagesToALostLog$",
