@@ -76,9 +76,7 @@ func Format(fsys vfs.FS, r Request) error {
 		return err
 	}
 	records := append(featureRecords(levels), r.Scram...)
-	if r.Node.Controller {
-		r.say("Bootstrap metadata: %s", describeBootstrap(records, levels[image.FeatureMetadata]))
-	}
+	r.say("Bootstrap metadata: %s", describeBootstrap(records, levels[image.FeatureMetadata]))
 	for _, dir := range todo {
 		kind := r.kind(dir.Path)
 		r.say("Formatting %s %s with metadata.version %s.", kind, dir.Path, image.MetadataVersion(levels[image.FeatureMetadata]))
@@ -194,23 +192,29 @@ func (r *Request) directoryIDs(dirs []Directory) (map[string][16]byte, error) {
 	if len(r.InitialControllers) == 0 || !r.Node.Controller {
 		return ids, nil
 	}
-	i := slices.IndexFunc(r.InitialControllers, func(v Voter) bool { return v.ID == r.Node.ID })
-	if i < 0 {
-		return nil, fmt.Errorf("You cannot specify --initial-controllers without this node's id %d in it.", r.Node.ID)
+	if i := r.initialVoter(); i >= 0 {
+		ids[r.Node.MetadataDir] = r.InitialControllers[i].DirectoryID
 	}
-	ids[r.Node.MetadataDir] = r.InitialControllers[i].DirectoryID
 	return ids, nil
+}
+
+// initialVoter is this controller's place among --initial-controllers, -1: it has none, and joins later.
+func (r *Request) initialVoter() int {
+	if !r.Node.Controller {
+		return -1
+	}
+	return slices.IndexFunc(r.InitialControllers, func(v Voter) bool { return v.ID == r.Node.ID })
 }
 
 // kind is what Kafka calls the directory.
 func (r *Request) kind(path string) string {
 	switch {
-	case path != r.Node.MetadataDir || !r.Node.Controller:
+	case path != r.Node.MetadataDir:
 		return "data directory"
-	case r.NoInitialControllers:
-		return "dynamic metadata directory"
-	case r.dynamic():
+	case r.Standalone, r.initialVoter() >= 0:
 		return "dynamic metadata voter directory"
+	case len(r.InitialControllers) > 0:
+		return "dynamic metadata directory"
 	default:
 		return "metadata directory"
 	}
@@ -223,7 +227,7 @@ func (r *Request) writeBootstrap(fsys vfs.FS, ids map[string][16]byte, levels ma
 		return fmt.Errorf("make %s: %w", folder, err)
 	}
 	head := quorum.SnapshotHead{Now: r.Now.UnixMilli(), KRaftVersion: levels[image.FeatureKRaft]}
-	if head.KRaftVersion > 0 && !r.NoInitialControllers {
+	if r.Standalone || r.initialVoter() >= 0 {
 		head.Voters = r.voters(ids[r.Node.MetadataDir])
 	}
 	if err := quorum.WriteSnapshot(fsys, filepath.Join(folder, bootstrapName), head, slices.Values(records)); err != nil || r.dynamic() {

@@ -114,6 +114,20 @@ func TestFormatOutput(t *testing.T) {
 	}
 }
 
+// A controller that is not among --initial-controllers is formatted as one that joins later.
+func TestFormatOutsideTheInitialControllers(t *testing.T) {
+	fs := vfs.NewMem()
+	var out strings.Builder
+	r := Request{Node: dynamicNode(t), ClusterID: clusterID, InitialControllers: []Voter{{ID: 77, Host: "a", Port: 1, DirectoryID: [16]byte{7}}}, Out: &out, Now: now}
+	if err := Format(fs, r); err != nil || !strings.Contains(out.String(), "\nFormatting dynamic metadata directory /d1 with metadata.version 4.3-IV0.\n") {
+		t.Fatal(err, out.String())
+	}
+	snap, err := quorum.ReadSnapshot(fs, "/d1/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint")
+	if err != nil || snap.KRaftVersion != 1 || snap.Voters != nil {
+		t.Fatalf("%+v, %v", snap, err)
+	}
+}
+
 func TestFormatRefusals(t *testing.T) {
 	for _, c := range []struct {
 		name string
