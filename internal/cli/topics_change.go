@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -47,8 +48,47 @@ func (c *topicsRun) runCreate(ctx context.Context) error {
 			return err
 		}
 	}
+	c.awaitEverywhere(ctx, name)
 	fmt.Fprintf(c.env.Stdout, "Created topic %s.\n", name)
 	return nil
+}
+
+// everywherePatience bounds how long a tool waits until all brokers have heard of a new topic.
+const everywherePatience = 2 * time.Second
+
+// awaitEverywhere waits until all brokers have heard of a new topic. They do so within milliseconds, but the next command line may
+// be as quick, and ask another one than this.
+func (c *topicsRun) awaitEverywhere(ctx context.Context, topic string) {
+	ctx, cancel := context.WithTimeout(ctx, everywherePatience)
+	defer cancel()
+	nodes, err := clusterNodes(ctx, c.admin)
+	if err != nil || len(nodes) < 2 {
+		return
+	}
+	for _, n := range nodes {
+		for ctx.Err() == nil && c.unknownAt(ctx, n.id, topic) {
+			pause(ctx, 10*time.Millisecond)
+		}
+	}
+}
+
+// unknownAt reports whether a broker says that it does not know a topic.
+func (c *topicsRun) unknownAt(ctx context.Context, broker int32, topic string) bool {
+	req := kmsg.NewPtrMetadataRequest()
+	req.AllowAutoTopicCreation = false
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = &topic
+	req.Topics = append(req.Topics, t)
+	resp, err := c.admin.CallBroker(ctx, "describeTopics", broker, req)
+	if err != nil {
+		return false
+	}
+	for _, t := range resp.(*kmsg.MetadataResponse).Topics {
+		if client.HasCode(client.Coded(t.ErrorCode, nil), kerr.UnknownTopicOrPartition) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *topicsRun) createRequest() (*kmsg.CreateTopicsRequest, error) {

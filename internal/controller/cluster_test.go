@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/image"
+	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -518,5 +519,17 @@ func (k *cluster) until(what string, holds func(*image.Image) bool) {
 		case <-deadline:
 			k.t.Fatal(fmt.Sprint("timeout: ", what))
 		}
+	}
+}
+
+// A voter of controller.quorum.voters that has not registered yet is listed by the name of the controllers' listener.
+func TestListenerOfUnregisteredVoter(t *testing.T) {
+	k := newCluster(t)
+	got := make(chan []quorum.Endpoint, 1)
+	k.c.post(func() {
+		got <- k.c.controllerEndpoints(quorum.Voter{ID: 9, Endpoints: []quorum.Endpoint{{Host: "a", Port: 1}}})
+	})
+	if e := <-got; !slices.Equal(e, []quorum.Endpoint{{Name: "CONTROLLER", Host: "a", Port: 1}}) {
+		t.Error(e)
 	}
 }

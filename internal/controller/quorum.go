@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -81,7 +82,14 @@ func (c *Controller) controllerEndpoints(v quorum.Voter) []quorum.Endpoint {
 		}
 		return out
 	}
-	return v.Endpoints
+	// One of controller.quorum.voters that has not registered yet: by the name of this controller's listener, as in Kafka.
+	out := slices.Clone(v.Endpoints)
+	for i := range out {
+		if out[i].Name == "" && len(c.cfg.Endpoints) > 0 {
+			out[i].Name = c.cfg.Endpoints[0].Name
+		}
+	}
+	return out
 }
 
 func quorumReplicas(states []quorum.ReplicaState) []kmsg.DescribeQuorumResponseTopicPartitionReplicaState {

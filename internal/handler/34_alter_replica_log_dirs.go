@@ -49,7 +49,10 @@ func (b *Broker) moveReplica(topic string, partition int32, dir string, dirs map
 	rep, _, code := b.Replicas.Find(topic, wire.TopicID{}, partition, false)
 	switch {
 	case code != wire.None:
-		return b.knownElsewhere(topic, wire.TopicID{}, partition, code)
+		if code = b.knownElsewhere(topic, wire.TopicID{}, partition, code); code == wire.NotLeaderOrFollower {
+			return wire.ReplicaNotAvailable // it may be on its way here: who asks tries again
+		}
+		return code
 	case rep.Log() == nil:
 		return wire.KafkaStorageError
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/weir-stream/weir/internal/node/format"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/vfs"
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 const clusterDeadline = 60 * time.Second
@@ -353,6 +354,41 @@ func TestThreeNodes(t *testing.T) {
 
 // alterEach gives every broker a setting of its own: each forwards what it was asked to the controller, which is one of
 // the others for most.
+// TestMoveOfAReplicaThatIsNotHereYet: who asks a broker to put a replica into a directory, before the broker has it, is told to try
+// again. kafka-reassign-partitions does that with log_dirs in its file.
+func TestMoveOfAReplicaThatIsNotHereYet(t *testing.T) {
+	k := newClusterOf(t, []string{"broker,controller", "broker"})
+	k.start(k.members...)
+	c := k.client()
+	adm := kadm.NewClient(c)
+	k.create(c, "t", 1, 1)
+	var leader int32
+	k.eventually("a leader", func() bool {
+		all, err := adm.ListTopics(k.ctx(), "t")
+		leader = -1
+		if err == nil && len(all["t"].Partitions) == 1 {
+			leader = all["t"].Partitions[0].Leader
+		}
+		return leader > 0
+	})
+	other := 3 - leader
+	dirs, err := adm.DescribeAllLogDirs(k.ctx(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir := range dirs[other] {
+		req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+		req.Dirs = []kmsg.AlterReplicaLogDirsRequestDir{{Dir: dir, Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: "t", Partitions: []int32{0}}}}}
+		resp, err := c.Broker(int(other)).Request(k.ctx(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code := wire.Code(resp.(*kmsg.AlterReplicaLogDirsResponse).Topics[0].Partitions[0].ErrorCode); code != wire.ReplicaNotAvailable {
+			t.Errorf("%s: %v", dir, code)
+		}
+	}
+}
+
 func (k *cluster) alterEach(adm *kadm.Client) {
 	k.t.Helper()
 	for _, m := range k.members {
