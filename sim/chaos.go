@@ -338,7 +338,7 @@ func (x *chaos) reassign(ctx context.Context) {
 		replicas = append(replicas, ids[i])
 	}
 	x.reassignTo(ctx, topic, index, replicas)
-	if x.rng.IntN(4) == 0 && wait(ctx, time.Duration(x.rng.Int64N(int64(20*time.Millisecond)))) {
+	if x.rng.IntN(4) == 0 && wait(ctx, time.Duration(x.rng.Int64N(int64(3*time.Millisecond)))) {
 		x.reassignTo(ctx, topic, index, nil)
 	}
 }
@@ -396,7 +396,7 @@ func (c *cluster) survey(ctx context.Context) {
 			look := (m.unclean || m.lossy) && p != nil && !p.over && p.n != nil
 			m.mu.Unlock()
 			m.disk.set(func() { look = look && m.disk.bad == "" && !m.disk.full })
-			if !look {
+			if !look || m.disk.freshVoter() {
 				continue
 			}
 			if m.broker() {
@@ -412,6 +412,12 @@ func (c *cluster) survey(ctx context.Context) {
 			m.mu.Unlock()
 		}
 	}
+}
+
+// freshVoter reports whether the disk is that of a voter that has lost its log and not caught up yet.
+func (d *disk) freshVoter() bool {
+	_, err := d.memory().Stat(metadataFolder + "/weir/fresh")
+	return err == nil
 }
 
 // inSync reports whether a machine is in sync with all that it copies, as it says itself; the second result says whether all

@@ -163,6 +163,7 @@ func (cl *client) produce(ctx context.Context, topic string, index int32, batch 
 		return -1, err
 	}
 	out := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
+	cl.c.answered("a write", wire.Code(out.ErrorCode))
 	switch code := wire.Code(out.ErrorCode); code {
 	case wire.None:
 		return out.BaseOffset, nil
@@ -225,6 +226,7 @@ func (cl *client) fetch(ctx context.Context, broker int32, topic string, index i
 		return nil, errors.New("an empty answer")
 	}
 	out := r.Topics[0].Partitions[0]
+	cl.c.answered("a read", wire.Code(out.ErrorCode))
 	if out.ErrorCode != 0 {
 		delete(cl.meta, topic)
 		return nil, wire.Code(out.ErrorCode)

@@ -231,6 +231,7 @@ func (p *process) run(ctx context.Context) {
 	case <-ctx.Done():
 	case err := <-n.Failed():
 		m.c.trace.note("node %d: cannot go on: %v", m.id, err)
+		m.c.reach("a process that ended by itself")
 		_ = p.stop() // as node.Run does
 		m.mu.Lock()
 		m.ended(p)

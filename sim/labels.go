@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 // What a run of many seeds has to come upon, each at least once: a state that is never reached is not tested. They are seen
@@ -28,7 +31,7 @@ var saidBy = map[string]string{
 	"controller: not active any more":                           "a controller deposed",
 	"the leader's process has ended; electing another":          "a voter saw the leader end",
 	"metadata snapshot written":                                 "a metadata snapshot written",
-	"metadata quorum: fetching a snapshot":                      "a metadata snapshot fetched",
+	"metadata quorum: went on from a snapshot of the leader":    "a metadata snapshot fetched",
 	"this voter has caught up and votes":                        "a fresh voter votes",
 	"metadata quorum: adding a voter":                           "a voter added",
 	"metadata quorum: removing a voter":                         "a voter removed",
@@ -50,11 +53,7 @@ var saidBy = map[string]string{
 	"the term that was given up goes on":                        "a term that was given up",
 	"what the leader sent does not check":                       "a fetched part that does not check",
 	"cut Raft's log":                                            "Raft's log not cut",
-	"cannot go on":                                              "a process that ended by itself",
 }
-
-// rare are states that a run of a hundred seeds may miss.
-var rare = []string{}
 
 // reach notes that a state was reached.
 func (c *cluster) reach(label string) {
@@ -72,10 +71,53 @@ func (c *cluster) said(line []byte) {
 	}
 }
 
-// inWords lists how often states were reached.
-func inWords(reached map[string]int) (lines []string) {
-	for _, l := range slices.Sorted(maps.Keys(reached)) {
-		lines = append(lines, fmt.Sprintf("%6d %s", reached[l], l))
+// seldom are states that a run of a hundred seeds may miss, for all that is done to reach them.
+var seldom = []string{
+	"a reassignment cancelled", "a reassignment took the leader away", "the log of a deleted topic of the same name removed",
+	"the voters changed beside a partition of the network", "many brokers that seem to have ended at once", "a controlled shutdown cut short",
+	"a read answered UNKNOWN_TOPIC_ID", "a stray replica set aside", "a heartbeat not taken",
+}
+
+// sometimes are the states that such a run has to come upon.
+var sometimes = []string{
+	"a batch sent again and answered", "a broker fenced", "a broker fenced by its session", "a broker fenced by the signs of its end", "a broker unfenced",
+	"a commit answered COORDINATOR_NOT_AVAILABLE", "a commit answered NOT_COORDINATOR", "a controlled shutdown", "a controller deposed", "a controller took over",
+	"a coordinator's changes undone", "a coordinator's log slow to commit", "a follower told to wait", "a fresh voter votes", "a full disk at a leader",
+	"a leader elected from the ELR", "a leader elected from the ISR", "a leader recovered", "a leader that does not answer", "a leader went back to the preferred replica",
+	"a log cut below its high watermark", "a log directory reported offline", "a log directory went offline", "a log truncated", "a metadata snapshot fetched",
+	"a metadata snapshot written", "a process that ended by itself", "a read answered FENCED_LEADER_EPOCH", "a read answered KAFKA_STORAGE_ERROR",
+	"a read answered NOT_LEADER_OR_FOLLOWER", "a read answered OFFSET_OUT_OF_RANGE", "a read answered UNKNOWN_LEADER_EPOCH", "a reassignment completed", "a snapshot compared",
+	"a topic deleted", "a topic made again", "a topic that is another one now", "a torn end of a log cut off", "a torn end of the metadata log cut off", "a voter added",
+	"a voter removed", "a voter saw the leader end", "a write answered KAFKA_STORAGE_ERROR", "a write answered NOT_ENOUGH_REPLICAS", "a write answered NOT_LEADER_OR_FOLLOWER",
+	"a write answered REQUEST_TIMED_OUT", "a write answered UNKNOWN_TOPIC_ID", "an ISR of one", "an empty ISR", "an old topic id refused", "an unclean election",
+	"logs recovered after an unclean end", "the ISR changed by its leader", "the ISR grew", "the ISR shrank", "the last known leader elected", "voters written",
+}
+
+// enoughSeeds is how many seeds must reach all of them.
+const enoughSeeds = 100
+
+// answered notes what a client was told.
+func (c *cluster) answered(what string, code wire.Code) {
+	if code != wire.None {
+		c.reach(what + " answered " + code.Name())
 	}
-	return lines
+}
+
+// coverage is how often states were reached, and in how many seeds.
+type coverage struct{ times, seeds map[string]int }
+
+func (v *coverage) add(reached map[string]int) {
+	for label, n := range reached {
+		v.times[label] += n
+		v.seeds[label]++
+	}
+}
+
+// String lists the states.
+func (v *coverage) String() string {
+	var b strings.Builder
+	for _, l := range slices.Sorted(maps.Keys(v.times)) {
+		fmt.Fprintf(&b, "%7d in %4d seeds: %s\n", v.times[l], v.seeds[l], l)
+	}
+	return b.String()
 }

@@ -53,6 +53,9 @@ func (c *cluster) deliver(cl *client, flush context.Context, ws []*write, topic 
 		offset, err := cl.produce(flush, topic, index, append(record.Batch(nil), batch...))
 		switch {
 		case err == nil || errors.Is(err, wire.DuplicateSequenceNumber):
+			if try > 0 {
+				c.reach("a batch sent again and answered")
+			}
 			for i, w := range ws {
 				if err == nil && offset >= 0 {
 					c.told(w, offset+int64(i))
@@ -245,6 +248,7 @@ func (cl *client) commit(ctx context.Context, group, topic string, at map[int32]
 	}
 	for _, t := range resp.(*kmsg.OffsetCommitResponse).Topics {
 		for _, p := range t.Partitions {
+			cl.c.answered("a commit", wire.Code(p.ErrorCode))
 			if p.ErrorCode != 0 {
 				return wire.Code(p.ErrorCode)
 			}

@@ -37,7 +37,7 @@ func (c *cluster) shape() {
 	r := c.rng
 	all := [][]string{
 		{"broker,controller", "broker,controller", "broker,controller"},
-		{"broker,controller", "broker,controller", "broker,controller"},
+		{"broker,controller", "broker,controller", "broker,controller", "broker"},
 		{"broker,controller", "broker,controller", "broker,controller", "broker"},
 		{"controller", "controller", "controller", "broker", "broker", "broker"},
 	}
@@ -51,12 +51,16 @@ func (c *cluster) shape() {
 	}
 	roles := all[r.IntN(len(all))]
 	c.fsync = r.IntN(3) == 0
-	session := 3000 + r.IntN(3)*3000
+	session, between := 3000+r.IntN(3)*3000, 2000+r.IntN(3)*20000
+	if r.IntN(3) == 0 { // who comes late goes on from a snapshot
+		between = 1500
+		c.extra = append(c.extra, "metadata.log.segment.ms=1000", "metadata.max.retention.bytes=6000")
+	}
 	c.extra = append(c.extra,
 		"offsets.topic.num.partitions=2", "offsets.topic.replication.factor=3", "group.initial.rebalance.delay.ms=100", "min.insync.replicas=2", "default.replication.factor=3",
 		fmt.Sprint("broker.session.timeout.ms=", session), fmt.Sprint("broker.heartbeat.interval.ms=", session/5),
 		fmt.Sprint("replica.lag.time.max.ms=", 1000+r.IntN(3)*3000), fmt.Sprint("num.replica.fetchers=", 1+r.IntN(2)),
-		fmt.Sprint("metadata.log.max.record.bytes.between.snapshots=", 2000+r.IntN(3)*20000),
+		fmt.Sprint("metadata.log.max.record.bytes.between.snapshots=", between),
 		fmt.Sprint("controller.quorum.election.timeout.ms=", 500+r.IntN(2)*500),
 		"replica.socket.timeout.ms=5000", "controller.quorum.request.timeout.ms=2000",
 		fmt.Sprint("log.flush.offset.checkpoint.interval.ms=", 500+r.IntN(3)*2000), fmt.Sprint("replica.high.watermark.checkpoint.interval.ms=", 300+r.IntN(3)*2000),

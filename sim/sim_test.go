@@ -46,14 +46,12 @@ func TestCluster(t *testing.T) {
 	if seed := number("WEIR_SIM_SEED", 0); seed > 0 {
 		first, count = seed, 1
 	}
-	reached := map[string]int{}
+	covered := coverage{map[string]int{}, map[string]int{}}
 	for seed := first; seed < first+count; seed++ {
 		t.Run(fmt.Sprint("seed", seed), func(t *testing.T) {
 			begin := time.Now()
 			out := runSeed(t, seed)
-			for label, n := range out.reached {
-				reached[label] += n
-			}
+			covered.add(out.reached)
 			t.Logf("%d acknowledged, %v virtual, %v real", out.acked, out.took, time.Since(begin))
 			if len(out.broken) == 0 {
 				return
@@ -62,7 +60,17 @@ func TestCluster(t *testing.T) {
 			writeTrace(t, seed, out)
 		})
 	}
-	t.Log(strings.Join(inWords(reached), "\n"))
+	t.Log("reached:\n" + covered.String())
+	if count < enoughSeeds {
+		return
+	}
+	for _, label := range sometimes {
+		t.Run("sometimes/"+strings.ReplaceAll(label, " ", "-"), func(t *testing.T) {
+			if covered.seeds[label] == 0 {
+				t.Errorf("%q was never reached in %d seeds: what it would show is not tested", label, count)
+			}
+		})
+	}
 }
 
 // writeTrace leaves the trace of a failed seed in a file, and its end in the test's output.

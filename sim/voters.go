@@ -90,6 +90,7 @@ func (x *chaos) changeVoters(ctx context.Context) {
 		req.Listeners = append(req.Listeners, l)
 		if resp, ok := x.ask(ctx, req).(*kmsg.AddRaftVoterResponse); ok {
 			x.note("add voter %d: %s", m.id, wire.Code(resp.ErrorCode).Name())
+			x.votersChanged(wire.Code(resp.ErrorCode))
 		}
 		return
 	}
@@ -100,6 +101,16 @@ func (x *chaos) changeVoters(ctx context.Context) {
 	req.VoterID, req.VoterDirectoryID = int32(m.id), st.CurrentVoters[i].ReplicaDirectoryID
 	if resp, ok := x.ask(ctx, req).(*kmsg.RemoveRaftVoterResponse); ok {
 		x.note("remove voter %d: %s", m.id, wire.Code(resp.ErrorCode).Name())
+		x.votersChanged(wire.Code(resp.ErrorCode))
+	}
+}
+
+// votersChanged counts changes of the voters that were made while somebody was cut off.
+func (x *chaos) votersChanged(code wire.Code) {
+	cut := 0
+	x.c.net.set(func() { cut = len(x.c.net.cut) })
+	if code == wire.None && cut > 0 {
+		x.c.reach("the voters changed beside a partition of the network")
 	}
 }
 

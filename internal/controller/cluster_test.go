@@ -110,6 +110,11 @@ func TestSessionEnds(t *testing.T) {
 	if k.c.Image().Broker(1).Fenced || k.c.Image().Broker(2).Fenced {
 		t.Error("a living broker was fenced")
 	}
+	behind := kmsg.NewPtrBrokerHeartbeatRequest()
+	behind.Version, behind.BrokerID, behind.BrokerEpoch, behind.CurrentMetadataOffset = 2, 3, k.epochs[3], k.epochs[3]-1
+	if r := ask[*kmsg.BrokerHeartbeatResponse](k, behind); !r.IsFenced || r.IsCaughtUp {
+		t.Error("it is let in though it does not know its own registration yet")
+	}
 	if r := k.beat(3, false, false); r.IsFenced {
 		t.Error("it is not let in again")
 	}

@@ -258,6 +258,18 @@ func TestTruncationDropsAnEpochWithoutRecords(t *testing.T) {
 	must.ErrorIs(t, l.TruncateAsFollower(0, 9), wire.NotLeaderOrFollower)
 }
 
+// Epochs whose records are cut off are gone with them: asked where they end, the log must not speak of what it does not have.
+func TestTruncationDropsEpochs(t *testing.T) {
+	l := openTest(t, vfs.NewMem(), DefaultConfig(), newClock())
+	appendValues(t, l, "a")
+	_, err := l.BecomeLeader(7)
+	must.NoError(t, err)
+	appendValues(t, l, "b")
+	l.BecomeFollower(8)
+	must.NoError(t, l.TruncateAsFollower(1, 8))
+	must.Equal(t, int32(0), l.LatestEpoch())
+}
+
 func TestTruncationLowersTheRecoveryPointFirst(t *testing.T) {
 	mem := vfs.NewMem()
 	x := newManaged(t, mem, "/a")
