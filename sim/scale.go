@@ -82,15 +82,17 @@ func (c *cluster) crowd(partitions int) (*crowded, error) {
 	// The collector would charge one change with the heap of three nodes; in processes of their own each has its own.
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	maker := c.newClient("maker")
+	defer maker.close()
 	for i := range scaleChanges {
 		var e elapsed
-		step(&e, func() error { return c.change(cl, i) })
+		step(&e, func() error { return c.change(cl, maker, i) })
 		out.changes = append(out.changes, e)
 	}
 	slices.SortFunc(out.changes, func(a, b elapsed) int { return int(a.total() - b.total()) })
 	var dead *machine
 	if err == nil {
-		dead, err = c.activeController(cl)
+		dead, err = c.controllerOf(cl, c.nodes[0])
 	}
 	begin, cpu := time.Now(), processorTime()
 	step(&out.failover, func() error {
@@ -160,12 +162,10 @@ func (cl *client) at(m *machine, req kmsg.Request) (kmsg.Response, error) {
 }
 
 // change makes a topic through one node and waits until the others tell of it.
-func (c *cluster) change(cl *client, i int) error {
+func (c *cluster) change(cl, maker *client, i int) error {
 	name := fmt.Sprint("change-", i)
 	from := c.nodes[i%len(c.nodes)]
 	made := make(chan error, 1)
-	maker := c.newClient(name)
-	defer maker.close()
 	c.wait.Go(func() { made <- c.makeTopics(maker, from, name) })
 	for _, m := range c.nodes {
 		for m != from {
@@ -220,22 +220,6 @@ func (c *cluster) allAre(cl *client, partitions int, dead *machine, ok func(*kms
 		}
 	}
 	return true
-}
-
-// activeController is the node that leads the quorum.
-func (c *cluster) activeController(cl *client) (*machine, error) {
-	req := kmsg.NewPtrDescribeQuorumRequest()
-	req.Version = 1
-	t := kmsg.NewDescribeQuorumRequestTopic()
-	t.Topic = "__cluster_metadata"
-	t.Partitions = append(t.Partitions, kmsg.NewDescribeQuorumRequestTopicPartition())
-	req.Topics = append(req.Topics, t)
-	resp, err := cl.at(c.nodes[0], req)
-	if err != nil {
-		return nil, err
-	}
-	id := resp.(*kmsg.DescribeQuorumResponse).Topics[0].Partitions[0].LeaderID
-	return c.nodes[id-1], nil
 }
 
 // eventually waits for something.

@@ -27,7 +27,8 @@ type environment struct {
 	onFlushed            func(*Log)
 	onStartMoved         func(*Log)       // nil: nobody wants to know
 	onLowered            func(*Log) error // nil without a Manager
-	onLack               func() error     // nil without a Manager
+	lastConfig           atomic.Pointer[Config]
+	onLack               func() error // nil without a Manager
 }
 
 // lack says that something may be gone that was written, before anything is changed that tells of it.
@@ -42,6 +43,15 @@ func newEnvironment(fsys vfs.FS, logger *slog.Logger, now func() time.Time) *env
 	e := &environment{fs: fsys, logger: logger, now: now, files: newFileCache(64), indexes: newIndexCache(8 << 20)}
 	e.producerExpirationMs.Store(24 * 3600 * 1000)
 	return e
+}
+
+// shared is a configuration that many logs have: those that get the same one after another share it.
+func (e *environment) shared(cfg Config) *Config {
+	if last := e.lastConfig.Load(); last != nil && *last == cfg {
+		return last
+	}
+	e.lastConfig.Store(&cfg)
+	return &cfg
 }
 
 func (e *environment) nowMs() int64 { return e.now().UnixMilli() }
@@ -113,7 +123,7 @@ func newLog(env *environment, dir *directory, tp TopicPartition, path string, cf
 	l := &Log{env: env, tp: tp, mu: lifecycle.NewIOLock(), epochFile: lifecycle.NewIOLock(), firstDirty: -1}
 	l.dir.Store(dir)
 	l.path.Store(&path)
-	l.cfg.Store(&cfg)
+	l.cfg.Store(env.shared(cfg))
 	l.id.Store(&TopicID{})
 	l.segs.Store(&[]*segment{})
 	l.role.epoch.Store(-1)
@@ -232,7 +242,7 @@ func (l *Log) Path() string { return l.dirPath() }
 func (l *Log) Config() Config { return *l.cfg.Load() }
 
 // SetConfig replaces the configuration. It takes effect with the next append or background pass.
-func (l *Log) SetConfig(cfg Config) { l.cfg.Store(&cfg) }
+func (l *Log) SetConfig(cfg Config) { l.cfg.Store(l.env.shared(cfg)) }
 
 // SizeBytes is the size of all segments.
 func (l *Log) SizeBytes() int64 {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -124,4 +126,48 @@ func TestNoWaiterStaysBehind(t *testing.T) {
 	if _, err := k.Append(r, batch(t, "x"), 1); !errors.Is(err, wire.NotLeaderOrFollower) {
 		t.Errorf("append to a removed partition: %v", err)
 	}
+}
+
+// The registry finds what was put into it, in any order, and what is removed only is gone; who has looked before sees what was
+// there then.
+func TestRegistry(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		g, want := newRegistry(), map[int32]*Replica{}
+		type seen struct {
+			list []*Replica
+			want []*Replica
+		}
+		var before []seen
+		for range rapid.IntRange(1, 60).Draw(rt, "steps") {
+			i := rapid.Int32Range(0, 30).Draw(rt, "index")
+			if r := want[i]; r != nil && rapid.Bool().Draw(rt, "remove") {
+				delete(want, i)
+				if gone := g.remove(r); gone != (len(want) == 0) {
+					rt.Fatalf("removed the last: %v", gone)
+				}
+			} else {
+				want[i] = &Replica{Topic: "t", TopicID: wire.TopicID{1}, Index: i}
+				g.put(want[i])
+			}
+			e := g.named("t")
+			if len(want) == 0 {
+				if e != nil {
+					rt.Fatal("a topic without replicas is there")
+				}
+				continue
+			}
+			for i := range int32(32) {
+				if e.partition(i) != want[i] {
+					rt.Fatalf("partition %d: %v", i, e.partition(i))
+				}
+			}
+			list := *e.partitions.Load()
+			before = append(before, seen{list, slices.Clone(list)})
+		}
+		for _, s := range before {
+			if !slices.Equal(s.list, s.want) {
+				rt.Fatal("what a reader has was changed")
+			}
+		}
+	})
 }

@@ -72,9 +72,13 @@ func (g *registry) put(r *Replica) {
 		names.Store(&n)
 		ids.Store(&i)
 	}
-	old := *t.partitions.Load()
-	ps := make([]*Replica, max(len(old), int(r.Index)+1))
-	copy(ps, old)
+	old, end := *t.partitions.Load(), int(r.Index)+1
+	ps := old[:max(len(old), min(end, cap(old)))]
+	if int(r.Index) < len(old) || end > cap(old) {
+		// Nobody sees what lies behind the end of a slice that was stored; what lies before it is never written to.
+		ps = append(make([]*Replica, 0, max(len(old), end+end/4)), old...)
+		ps = ps[:max(len(old), end)]
+	}
 	ps[r.Index] = r
 	t.partitions.Store(&ps)
 }
