@@ -26,8 +26,9 @@ func (n *Node) quorumConfig() quorum.Config {
 	q := quorum.Config{
 		FS: n.opts.FS, Dir: nc.MetadataDir, NodeID: n.id, DirectoryID: n.metadataID, ClusterID: n.clusterID, Listener: n.controller,
 		Endpoints: quorumEndpoints(nc.AdvertisedController), Observer: !nc.Controller, Bootstrap: nc.BootstrapServers,
-		ElectionTimeout: cfg.Millis("controller.quorum.election.timeout.ms"),
-		SegmentBytes:    cfg.Long("metadata.log.segment.bytes"), SegmentAge: cfg.Millis("metadata.log.segment.ms"),
+		ElectionTimeout:  cfg.Millis("controller.quorum.election.timeout.ms"),
+		FullDiskPatience: cfg.Millis("broker.session.timeout.ms"), // then a broker that nobody hears of is fenced as well
+		SegmentBytes:     cfg.Long("metadata.log.segment.bytes"), SegmentAge: cfg.Millis("metadata.log.segment.ms"),
 		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
 		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
 		RetentionBytes:   cfg.Long("metadata.max.retention.bytes"), RetentionAge: cfg.Millis("metadata.max.retention.ms"),

@@ -33,6 +33,7 @@ type member struct {
 	id         int
 	roles      string
 	fs         *vfs.Mem
+	hook       vfs.Hook // of its next process; nil: its disk works
 	address    string   // of the broker
 	controller string   // address of the controller, where the settings do not name the voters
 	own        []string // settings of this node; "listeners" adds to those that it has
@@ -162,7 +163,11 @@ func (m *member) options() Options {
 	if m.logs != nil {
 		level, to = slog.LevelInfo, m.logs
 	}
-	return Options{Config: m.settings(), FS: m.fs, Logs: telemetry.NewLogs(to, level, false)}
+	opts := Options{Config: m.settings(), FS: m.fs, Logs: telemetry.NewLogs(to, level, false)}
+	if m.hook != nil {
+		opts.FS = vfs.Inject(m.fs, m.hook)
+	}
+	return opts
 }
 
 // start starts nodes side by side: none of them serves before most of the voters do.

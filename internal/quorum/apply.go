@@ -145,7 +145,7 @@ func (q *Quorum) appendBatch(ctx context.Context, b record.Batch) (record.Batch,
 	if b.NextOffset() <= q.meta.end {
 		return nil, nil
 	}
-	if err := q.waitForSpace(ctx, func() error { return q.meta.append(b) }); err != nil {
+	if err := q.waitForSpace(ctx, q.isFollowing, func() error { return q.meta.append(b) }); err != nil {
 		return nil, err
 	}
 	if err := q.noteControl(b); err != nil {

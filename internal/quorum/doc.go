@@ -66,6 +66,10 @@ type Config struct {
 	// RaftLogBytes is when Raft's own log is cut; 0 means 8 MiB.
 	RaftLogBytes int64
 
+	// FullDiskPatience is for how long a full disk may keep this node from storing what others have committed, before that is
+	// a fault; 0: for ever. What only this node would commit waits for ever.
+	FullDiskPatience time.Duration
+
 	// OnFault is called, from any goroutine and perhaps more than once, when the disk failed or the state cannot be
 	// right: nothing is committed from then on, and the process should end.
 	OnFault func(error)

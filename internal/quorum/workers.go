@@ -53,6 +53,15 @@ func (q *queue[T]) take(ctx context.Context) []T {
 	}
 }
 
+// peek shows what there is without taking it.
+func (q *queue[T]) peek(show func(T)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, v := range q.items {
+		show(v)
+	}
+}
+
 // retryFullDisk is how long the append worker waits before it tries again on a full disk.
 const retryFullDisk = 100 * time.Millisecond
 
@@ -201,7 +210,7 @@ func (q *Quorum) restore(ctx context.Context, s *pb.Snapshot, hs *pb.HardState) 
 	if err != nil {
 		return err
 	}
-	err = q.waitForSpace(ctx, func() error { return q.raft.restore(at, hs) })
+	err = q.waitForSpace(ctx, q.isFollowing, func() error { return q.raft.restore(at, hs) })
 	if err != nil {
 		return fmt.Errorf("begin Raft's log anew at index %d: %w", at.Index, err)
 	}
@@ -220,7 +229,13 @@ func appendEntries(entries, more []*pb.Entry) []*pb.Entry {
 
 // writeGroup makes a group durable; on a full disk nothing is answered until there is space.
 func (q *Quorum) writeGroup(ctx context.Context, entries []*pb.Entry, hs *pb.HardState) error {
-	return q.waitForSpace(ctx, func() error {
+	behind := func() bool {
+		commit := hs.GetCommit()
+		q.appendq.peek(func(i appendItem) { commit = max(commit, i.msg.GetCommit()) })
+		last, err := q.raft.mem.LastIndex()
+		return err == nil && commit > last
+	}
+	return q.waitForSpace(ctx, behind, func() error {
 		before := q.raft.hs
 		err := q.raft.write(entries, hs)
 		if err != nil {
@@ -230,8 +245,16 @@ func (q *Quorum) writeGroup(ctx context.Context, entries []*pb.Entry, hs *pb.Har
 	})
 }
 
-// waitForSpace tries again while the disk is full.
-func (q *Quorum) waitForSpace(ctx context.Context, write func() error) error {
+// isFollowing reports whether others commit what this node has to store.
+func (q *Quorum) isFollowing() bool {
+	return q.cfg.Observer || q.outside() || len(q.voters.Load().byRaft) > 1
+}
+
+// waitForSpace tries again while the disk is full. While nobody goes on without this node, that can take as long as it likes.
+// But a node that cannot store what others have committed acts on metadata that is out of date, and others take it for one
+// that is well: it gives up after FullDiskPatience.
+func (q *Quorum) waitForSpace(ctx context.Context, behind func() bool, write func() error) error {
+	var since int64 // when it was behind first
 	for warned := false; ; warned = true {
 		err := write()
 		if err == nil || !vfs.IsNoSpace(err) {
@@ -239,6 +262,13 @@ func (q *Quorum) waitForSpace(ctx context.Context, write func() error) error {
 		}
 		if !warned {
 			q.log.Error("metadata quorum: no space, waiting", "error", err)
+		}
+		switch now := q.uptime(); {
+		case q.cfg.FullDiskPatience == 0 || !behind():
+		case since == 0:
+			since = now
+		case now-since >= q.cfg.FullDiskPatience.Nanoseconds():
+			return fmt.Errorf("no space for the metadata in %s for %v, in which others went on without this node: %w", q.cfg.Dir, q.cfg.FullDiskPatience, err)
 		}
 		select {
 		case <-ctx.Done():

@@ -124,4 +124,6 @@ var All = []Mutant{
 		Old: "if err == nil && !torn {", New: "if err == nil && zero && !torn {"},
 	{Name: "a mark outlives the directories of its run", File: "internal/log/runmark.go", Check: "^TestOtherDirectoriesAreNotThoseOfTheRun$",
 		Old: "!slices.Equal(d.run.Directories, ids)", New: "ids == nil"},
+	{Name: "a node with a full disk acts on metadata that is out of date", File: "internal/quorum/workers.go", Package: "internal/node", Check: "^TestFullMetadataDisk$",
+		Old: "case q.cfg.FullDiskPatience == 0 || !behind():", New: "case since == 0 || !behind():"},
 }
