@@ -27,6 +27,8 @@ type RequestContext struct {
 	Listener           string
 	// MayDescribeConfigs says whether CreateTopics may tell the topic's settings; nil: always.
 	MayDescribeConfigs func(topic string) bool
+	// Gone is closed when nobody waits for the answer any more: what has come to nothing is then not asked again. nil: never.
+	Gone <-chan struct{}
 }
 
 // Config is what a controller needs to know.

@@ -109,7 +109,7 @@ func (b *Broker) Stop() {
 
 // requestContext says to the controller whose request it is.
 func requestContext(r *wire.Request) controller.RequestContext {
-	return controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, ClientHost: r.Conn.Remote.Addr(), Listener: r.Conn.Listener}
+	return controller.RequestContext{Principal: r.Conn.Principal, ClientID: r.ClientID, ClientHost: r.Conn.Remote.Addr(), Listener: r.Conn.Listener, Gone: r.Done}
 }
 
 // forward hands a request to the controller and replies with what it answers; edit, if not nil, may change the

@@ -78,6 +78,13 @@ func (n *Network) Handle(ctx context.Context, rc controller.RequestContext, req 
 		if err == nil || !again(err) || ctx.Err() != nil {
 			return resp, err
 		}
+		// A client that got no answer in time asks another broker. What it asked this one must not be done seconds later, when
+		// it may have deleted what the other one made.
+		select {
+		case <-rc.Gone:
+			return nil, fmt.Errorf("%w: the client has gone: %w", wire.RequestTimedOut, err)
+		default:
+		}
 		pause := time.NewTimer(retryPause)
 		select {
 		case <-changed:
@@ -86,6 +93,9 @@ func (n *Network) Handle(ctx context.Context, rc controller.RequestContext, req 
 		case <-ctx.Done():
 			pause.Stop()
 			return nil, fmt.Errorf("%w: %w", err, ctx.Err())
+		case <-rc.Gone:
+			pause.Stop()
+			return nil, fmt.Errorf("%w: the client has gone: %w", wire.RequestTimedOut, err)
 		case <-end.C:
 			pause.Stop()
 			return nil, fmt.Errorf("%w: no active controller answered: %w", wire.RequestTimedOut, err)

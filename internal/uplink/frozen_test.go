@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/peer"
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 // TestHeartbeatLeavesAFrozenController: a heartbeat to a controller that takes the connection and never answers is given up
@@ -61,5 +63,40 @@ func TestHeartbeatLeavesAFrozenController(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("the heartbeat waits for the frozen controller")
+	}
+}
+
+// TestGoneClientIsNotAskedForAgain: a client's request that finds no active controller is asked again as long as the client waits,
+// and not when it has gone: it has asked another broker since.
+func TestGoneClientIsNotAskedForAgain(t *testing.T) {
+	g := lifecycle.New("test", slog.New(slog.DiscardHandler))
+	defer g.Stop()
+	gone, asked := make(chan struct{}), make(chan struct{})
+	n := NewNetwork(NetworkConfig{
+		NodeID: 1, Group: g, Changed: func() <-chan struct{} { return nil },
+		Leader: func() Leader {
+			select {
+			case asked <- struct{}{}:
+			case <-gone:
+			}
+			return Leader{ID: -1}
+		},
+	})
+	done := make(chan error, 1)
+	g.Go("client", func(ctx context.Context) {
+		_, err := n.Handle(ctx, controller.RequestContext{Principal: "User:alice", Gone: gone}, kmsg.NewPtrCreateTopicsRequest())
+		done <- err
+	})
+	for range 3 { // again and again
+		<-asked
+	}
+	close(gone)
+	select {
+	case err := <-done:
+		if !errors.Is(err, wire.RequestTimedOut) {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the client has gone, and it is still asked for it")
 	}
 }
