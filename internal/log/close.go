@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -37,9 +38,8 @@ func (m *Manager) closeDir(d *directory, brokerEpoch int64) error {
 	if err == nil {
 		err = m.markClean(d, logs, brokerEpoch)
 	}
-	if d.lock != nil {
-		err = errors.Join(err, d.lock.Close())
-		d.lock = nil
+	if lock := m.takeLock(d); lock != nil {
+		err = errors.Join(err, lock.Close())
 		if d.offline() == nil {
 			err = errors.Join(err, removeIfThere(m.env.fs, filepath.Join(d.path, lockFile)))
 		}
@@ -48,6 +48,19 @@ func (m *Manager) closeDir(d *directory, brokerEpoch int64) error {
 		return fmt.Errorf("close log directory %s: %w", d.path, err)
 	}
 	return nil
+}
+
+// takeLock takes a directory's lock from it, nil if it has none. A directory that fails meanwhile looks whose marks it may
+// take away.
+func (m *Manager) takeLock(d *directory) io.Closer {
+	m.marking.Lock()
+	defer m.marking.Unlock()
+	if d.lock == nil {
+		return nil
+	}
+	lock := d.lock
+	d.lock = nil
+	return lock
 }
 
 func (m *Manager) logsIn(d *directory) []*Log {

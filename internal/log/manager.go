@@ -485,9 +485,8 @@ func (m *Manager) Abandon() error {
 		l.closeFiles()
 	}
 	for _, d := range m.dirs {
-		if d.lock != nil {
-			errs = append(errs, d.lock.Close())
-			d.lock = nil
+		if lock := m.takeLock(d); lock != nil {
+			errs = append(errs, lock.Close())
 		}
 	}
 	return errors.Join(errs...)
