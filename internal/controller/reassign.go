@@ -83,6 +83,11 @@ func (c *Controller) cancelReassignment(t *image.Topic, index int32, p *image.Pa
 
 // listReassignments answers ListPartitionReassignments v0.
 func (c *Controller) listReassignments(_ RequestContext, req *kmsg.ListPartitionReassignmentsRequest) (decision, error) {
+	return decision{answer: Reassignments(c.state, req)}, nil
+}
+
+// Reassignments is the answer to ListPartitionReassignments that a picture of the metadata gives.
+func Reassignments(img *image.Image, req *kmsg.ListPartitionReassignmentsRequest) *kmsg.ListPartitionReassignmentsResponse {
 	resp := req.ResponseKind().(*kmsg.ListPartitionReassignmentsResponse)
 	add := func(t *image.Topic, indexes []int32) {
 		out := kmsg.NewListPartitionReassignmentsResponseTopic()
@@ -101,7 +106,7 @@ func (c *Controller) listReassignments(_ RequestContext, req *kmsg.ListPartition
 		}
 	}
 	if req.Topics == nil {
-		for _, t := range c.state.SortedTopics() {
+		for _, t := range img.SortedTopics() {
 			all := make([]int32, len(t.Partitions))
 			for i := range all {
 				all[i] = int32(i)
@@ -110,9 +115,9 @@ func (c *Controller) listReassignments(_ RequestContext, req *kmsg.ListPartition
 		}
 	}
 	for _, t := range req.Topics {
-		if topic := c.state.TopicByName(t.Topic); topic != nil {
+		if topic := img.TopicByName(t.Topic); topic != nil {
 			add(topic, t.Partitions)
 		}
 	}
-	return decision{answer: resp}, nil
+	return resp
 }

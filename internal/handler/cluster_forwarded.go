@@ -1,8 +1,12 @@
 package handler
 
 import (
+	"context"
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -12,8 +16,35 @@ import (
 // ElectLeaders, versions 0 to 2: preferred election, since 1 also unclean (KIP-460); 2 is flexible.
 func (b *Broker) handleElectLeaders(r *wire.Request) { b.forwardIf(r, authz.Alter) }
 
-// ListPartitionReassignments, version 0 (KIP-455).
-func (b *Broker) handleListPartitionReassignments(r *wire.Request) { b.forwardIf(r, authz.Describe) }
+// withoutController is how long a question that the image answers too waits for an active controller.
+const withoutController = 2 * time.Second
+
+// ListPartitionReassignments, version 0 (KIP-455). Where no controller is active, as while a majority of them is down, a broker
+// answers with what it knows: kafka-topics --describe asks for this, and is wanted most of all then.
+func (b *Broker) handleListPartitionReassignments(r *wire.Request) {
+	if b.Quorum != nil {
+		b.forwardIf(r, authz.Describe)
+		return
+	}
+	if !b.allowed(r, authz.Describe, authz.Cluster, authz.ClusterName) {
+		r.Reply(wire.ErrorResponse(r.Body, wire.ClusterAuthorizationFailed, ""))
+		return
+	}
+	rc, req := requestContext(r), r.Body.(*kmsg.ListPartitionReassignmentsRequest)
+	b.Group.Go("forward", func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, withoutController)
+		defer cancel()
+		resp, err := b.Controller.Handle(ctx, rc, req)
+		switch code := wire.CodeOf(err); {
+		case err == nil:
+			r.Reply(resp)
+		case code == wire.NotController || code == wire.RequestTimedOut || ctx.Err() != nil:
+			r.Reply(controller.Reassignments(b.Image(), req))
+		default:
+			r.Reply(wire.ErrorResponse(req, code, message(err)))
+		}
+	})
+}
 
 // AlterPartitionReassignments, versions 0 and 1 (KIP-455); 1 can refuse a change of the replication factor.
 func (b *Broker) handleAlterPartitionReassignments(r *wire.Request) { b.forwardIf(r, authz.Alter) }

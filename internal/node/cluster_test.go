@@ -394,6 +394,23 @@ func TestMoveOfAReplicaThatIsNotHereYet(t *testing.T) {
 	}
 }
 
+// TestTopicsAreDescribedWithoutAController: what kafka-topics --describe asks for is answered while no controller is active.
+func TestTopicsAreDescribedWithoutAController(t *testing.T) {
+	k := newClusterOf(t, []string{"controller", "broker"})
+	k.start(k.members...)
+	c := k.client()
+	k.create(c, "t", 1, 1)
+	k.members[0].kill()
+	began := time.Now()
+	resp, err := c.Broker(2).Request(k.ctx(), kmsg.NewPtrListPartitionReassignmentsRequest())
+	if err != nil || resp.(*kmsg.ListPartitionReassignmentsResponse).ErrorCode != 0 {
+		t.Fatal(resp, err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 func (k *cluster) alterEach(adm *kadm.Client) {
 	k.t.Helper()
 	for _, m := range k.members {
