@@ -18,6 +18,13 @@ func (q *Quorum) applyConfChange(e *pb.Entry) (batch []byte, err error) {
 	}
 	q.applied.Conf = changedConf(q.applied.Conf, &cc)
 	index := e.GetIndex()
+	switch {
+	case cc.GetNodeId() != q.raftID:
+	case cc.GetType() == pb.ConfChangeRemoveNode:
+		q.leftAt.Store(index)
+	default:
+		q.leftAt.Store(0)
+	}
 	q.inLoop(func() {
 		q.node.ApplyConfChange(&cc)
 		q.confPending = false

@@ -305,8 +305,11 @@ func (f *follower) load(id SnapshotID) error {
 	return nil
 }
 
+// fetchedSuffix ends the name of a snapshot that is being fetched: one of this node's own may be written at the same time.
+const fetchedSuffix = ".fetched"
+
 func (f *follower) part(id SnapshotID) string {
-	return filepath.Join(f.q.meta.dir, id.FileName()+".part")
+	return filepath.Join(f.q.meta.dir, id.FileName()+fetchedSuffix)
 }
 
 // drop gives up a snapshot that is being fetched.
@@ -348,21 +351,14 @@ func (f *follower) snapshotAnswer(r *kmsg.FetchSnapshotResponse) (*fetched, erro
 	return f.loaded()
 }
 
-// loaded ends the fetching of a snapshot: it stands durably under its name.
+// loaded ends the fetching of a snapshot: its part is durable. The apply worker gives it its name.
 func (f *follower) loaded() (*fetched, error) {
 	l := f.loading
-	path := filepath.Join(f.q.meta.dir, l.id.FileName())
 	err := l.file.Sync()
 	if cerr := l.file.Close(); err == nil {
 		err = cerr
 	}
 	f.loading = nil
-	if err == nil {
-		err = f.q.cfg.FS.Rename(path+".part", path)
-	}
-	if err == nil {
-		err = f.q.cfg.FS.SyncDir(f.q.meta.dir)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("fetch a metadata snapshot: %w", err)
 	}
@@ -419,19 +415,27 @@ func (q *Quorum) applyFetched(ctx context.Context, in *fetched) error {
 
 // applySnapshot replaces the state, and the log, by a snapshot that was fetched.
 func (q *Quorum) applySnapshot(id SnapshotID) error {
-	if id.EndOffset <= q.meta.end {
-		return nil
-	}
 	path := filepath.Join(q.meta.dir, id.FileName())
-	s, err := ReadSnapshot(q.cfg.FS, path)
+	if id.EndOffset <= q.meta.end {
+		return q.cfg.FS.Remove(path + fetchedSuffix)
+	}
+	s, err := ReadSnapshot(q.cfg.FS, path+fetchedSuffix)
 	if errors.Is(err, ErrDamaged) {
 		q.log.Warn("metadata quorum: a snapshot that the leader sent is not usable and is fetched again", "error", err)
-		return q.cfg.FS.Remove(path)
+		return q.cfg.FS.Remove(path + fetchedSuffix)
 	}
 	if err != nil {
 		return err
 	}
+	s.ID = id
+	// The next start goes on from the snapshot as soon as it has its name, ahead of Raft's log.
 	if err := q.markPull(); err != nil {
+		return err
+	}
+	if err := q.cfg.FS.Rename(path+fetchedSuffix, path); err != nil {
+		return fmt.Errorf("name a metadata snapshot: %w", err)
+	}
+	if err := q.cfg.FS.SyncDir(q.meta.dir); err != nil {
 		return err
 	}
 	if s.Voters != nil {

@@ -214,6 +214,8 @@ func (q *Quorum) take(in input) {
 		return
 	}
 	switch m.GetType() {
+	case pb.MsgVote, pb.MsgPreVote:
+		q.tellCommit(m)
 	case pb.MsgAppResp, pb.MsgVoteResp:
 		q.lives.promised(m.GetFrom(), m.GetTerm())
 	}

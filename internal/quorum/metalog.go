@@ -268,10 +268,11 @@ func (l *metaLog) rollIfDue(n int) error {
 	return rolled.Close()
 }
 
-// sync makes everything up to end durable.
+// sync makes everything up to end durable. Its failure is for good, also if the disk was only full: what was to be written may be
+// lost, and another attempt would not say so. The next start finds it in Raft's log.
 func (l *metaLog) sync() error {
 	if err := l.f.Sync(); err != nil {
-		return fmt.Errorf("sync the metadata log: %w", err)
+		return fmt.Errorf("sync the metadata log: %v", err)
 	}
 	return nil
 }

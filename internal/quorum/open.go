@@ -101,6 +101,9 @@ func (q *Quorum) newNode() (err error) {
 		AsyncStorageWrites: true, MaxSizePerMsg: 1 << 20, MaxCommittedSizePerReady: 16 << 20, MaxInflightMsgs: 256,
 		PreVote: true, CheckQuorum: true, DisableProposalForwarding: true, StepDownOnRemoval: true, Logger: raftLogger{q.log},
 	})
+	if conf := q.raft.at.Conf; q.raft.at.Index > 0 && !slices.Contains(conf.GetVoters(), q.raftID) && !slices.Contains(conf.GetLearners(), q.raftID) {
+		q.leftAt.Store(q.raft.at.Index)
+	}
 	q.term.Store(int64(q.raft.hs.GetTerm()))
 	q.raftBytes.Store(q.raft.size)
 	q.applied = q.raft.at
@@ -248,13 +251,14 @@ func (q *Quorum) continued(reach int64) error {
 	return q.makeRaftLog(&pb.ConfState{Voters: q.voters.Load().ids()}, InitialState{Epoch: q.meta.epoch, NextOffset: q.meta.end})
 }
 
-// replay gives a batch that was read at open to the Listener.
+// replay gives a batch that was read at open to the Listener. What the snapshot contains it has said, of voters and version too:
+// a log that it replaces may still be there, and says what was before.
 func (q *Quorum) replay(b record.Batch) error {
-	if err := q.noteControl(b); err != nil {
-		return err
-	}
 	if b.BaseOffset() < q.snapEnd {
 		return nil
+	}
+	if err := q.noteControl(b); err != nil {
+		return err
 	}
 	return q.cfg.Listener.Commit([]record.Batch{b})
 }

@@ -49,6 +49,27 @@ func (q *Quorum) resting() {
 	}
 }
 
+// tellCommit tells a candidate that has this node's removal in its log, and does not know it as committed, that it is. Else it
+// asks for a vote that it does not need, and that it may never get: there may be more in this node's log, which nobody counts
+// any more. Logs that agree on the candidate's last entry agree on all before it. It belongs to the loop.
+func (q *Quorum) tellCommit(m *pb.Message) {
+	left, last, term := q.leftAt.Load(), m.GetIndex(), m.GetTerm()
+	if left == 0 || last < left {
+		return
+	}
+	if m.GetType() == pb.MsgPreVote {
+		term-- // it is of the term that the candidate wants
+	}
+	if have, err := q.raft.mem.Term(last); err != nil || have != m.GetLogTerm() || term == 0 {
+		return
+	}
+	commit := min(last, q.node.BasicStatus().HardState.GetCommit())
+	if commit < left {
+		return
+	}
+	q.send(m.GetFrom(), []*pb.Message{{Type: pb.MsgHeartbeat.Enum(), From: &q.raftID, To: m.From, Term: &term, Commit: &commit}})
+}
+
 // reachable makes a reference to a point one that its receiver takes: Raft wants to find itself in the configuration, and
 // a learner was added after the point. What follows the point tells the rest.
 func reachable(m *pb.Message) *pb.Message {

@@ -87,6 +87,7 @@ type Quorum struct {
 	joining     atomic.Pointer[joiner]
 	stranger    atomic.Bool   // others know the voter whose id this node has by another directory
 	lonely      atomic.Bool   // this voter has had no leader for long
+	leftAt      atomic.Uint64 // by which entry this node was none of Raft's voters any more; 0: it is one, or never was
 	confAfter   atomic.Uint64 // the entry that Raft must have applied before its members change
 
 	// Owned by the loop.

@@ -263,11 +263,15 @@ func (l *raftLog) finish() (err error) {
 	if _, err = l.f.WriteAt(l.buf, l.size); err != nil {
 		return err
 	}
+	// A disk that is full may say so only now, with the group lost: it is written again in the same place.
+	if err = l.f.Sync(); err != nil {
+		return err
+	}
 	l.size += int64(len(l.buf))
 	if cap(l.buf) > 1<<20 {
 		l.buf = nil
 	}
-	return l.f.Sync()
+	return nil
 }
 
 // write appends one group: entries and, if not nil, a new hard state. When it returns both are durable.
@@ -337,11 +341,11 @@ func (l *raftLog) cut(at point) error {
 // metadata log reaches that far, durably.
 func (l *raftLog) restore(at point, hs *pb.HardState) error {
 	if hs == nil {
-		hs = proto.Clone(l.hs).(*pb.HardState)
+		hs = l.hs
 	}
-	if hs.GetCommit() < at.Index {
-		hs.Commit = &at.Index
-	}
+	// What is known to be committed behind the point comes with the entries, which are not written yet.
+	hs = proto.Clone(hs).(*pb.HardState)
+	hs.Commit = &at.Index
 	next, err := createRaftLog(l.fs, l.dir, at, hs, nil)
 	if err != nil {
 		_ = l.fs.Remove(filepath.Join(l.dir, raftLogName(at.Index)) + ".tmp") // may not be there; the first error counts

@@ -36,6 +36,8 @@ type simulation struct {
 	posted *[]parcel    // all that was sent, if somebody wants to know
 	older  map[int]bool // nodes of a build that names no logs
 	cut    map[[2]int]bool
+	// faulty says that it is the time of faults.
+	faulty bool
 
 	// What the checkers know.
 	log     map[int64]record.Batch // by base offset: what was applied anywhere
@@ -378,6 +380,11 @@ func (n *simNode) followStep() {
 		return
 	}
 	n.q.applyq.put(applyItem{fetched: got})
+	if n.s.faulty && n.s.rnd.IntN(30) == 0 {
+		n.crash() // with what was fetched at hand
+		n.start()
+		return
+	}
 	n.applyStep()
 }
 
@@ -617,9 +624,11 @@ func (s *simulation) compare() {
 
 func simulate(t *testing.T, by judge, seed uint64, steps int, planted string, m *members) {
 	s := newSimulation(t, by, seed, planted, m)
+	s.faulty = true
 	for range steps {
 		s.step()
 	}
+	s.faulty = false
 	s.heal()
 	s.compare()
 }

@@ -38,7 +38,8 @@ func openSnapshots(fsys vfs.FS, dir string) (*snapshots, error) {
 	for _, i := range infos {
 		if id, ok := ParseSnapshotName(i.Name); ok {
 			s.have = append(s.have, id)
-		} else if strings.HasSuffix(i.Name, ".checkpoint.part") || strings.HasSuffix(i.Name, ".checkpoint.deleted") {
+		} else if strings.HasSuffix(i.Name, ".checkpoint.part") || strings.HasSuffix(i.Name, ".checkpoint.deleted") ||
+			strings.HasSuffix(i.Name, ".checkpoint"+fetchedSuffix) {
 			if err := fsys.Remove(filepath.Join(dir, i.Name)); err != nil {
 				return nil, err
 			}

@@ -49,7 +49,7 @@ var All = []Mutant{
 	{Name: "a vote is lost in a restart", File: "internal/quorum/raftlog.go", Check: "^TestHardStateOutlivesPower$",
 		Old: "	return &pb.HardState{Term: &term, Vote: &vote, Commit: &commit}, nil", New: "	vote = 0\n	return &pb.HardState{Term: &term, Vote: &vote, Commit: &commit}, nil"},
 	{Name: "a promise goes out before it is on the disk", File: "internal/quorum/raftlog.go", Check: quorumCheck,
-		Old: "	return l.f.Sync()\n", New: "	return nil\n"},
+		Old: "	if err = l.f.Sync(); err != nil {", New: "	if err = error(nil); err != nil {"},
 	{Name: "a vote need not be on the disk", File: "internal/quorum/workers.go", Check: quorumCheck,
 		Old: "mustSync = mustSync || m.GetTerm() != q.raft.hs.GetTerm() || m.GetVote() != q.raft.hs.GetVote()", New: "_ = mustSync"},
 	{Name: "the metadata log is not synced", File: "internal/quorum/metalog.go", Check: quorumCheck,
