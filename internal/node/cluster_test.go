@@ -38,6 +38,7 @@ type member struct {
 	controller string   // address of the controller, where the settings do not name the voters
 	own        []string // settings of this node; "listeners" adds to those that it has
 	logs       io.Writer
+	metrics    *telemetry.Registry
 	n          *Node
 }
 
@@ -163,7 +164,7 @@ func (m *member) options() Options {
 	if m.logs != nil {
 		level, to = slog.LevelInfo, m.logs
 	}
-	opts := Options{Config: m.settings(), FS: m.fs, Logs: telemetry.NewLogs(to, level, false)}
+	opts := Options{Config: m.settings(), FS: m.fs, Metrics: m.metrics, Logs: telemetry.NewLogs(to, level, false)}
 	if m.hook != nil {
 		opts.FS = vfs.Inject(m.fs, m.hook)
 	}
@@ -212,7 +213,9 @@ func (m *member) kill() {
 	n.work.Stop()
 	n.trail.Stop()
 	n.watch.Stop()
-	n.groups.Close()
+	if n.isBroker() {
+		n.groups.Close()
+	}
 	n.logGroup.Stop()
 	_ = n.logs.Abandon()
 	_ = n.quorum.Close()

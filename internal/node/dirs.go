@@ -24,7 +24,7 @@ func (n *Node) onlineDirectories() [][16]byte {
 // get other leaders. A node without a working directory, or without the one with its metadata, cannot go on.
 func (n *Node) directoryFailed(d log.DirState, err error) {
 	n.logger.Error("log directory is offline; its partitions are not served", "dir", d.Path, "err", err)
-	if !n.assembled.Load() {
+	if !n.assembled.Load() || !n.isBroker() {
 		return // join looks at all directories
 	}
 	n.replicas.DirectoryFailed(d.ID)

@@ -76,12 +76,16 @@ func (n *Node) register() {
 	n.registerDisks(r)
 	n.registerController(r)
 	n.registerRaft(r)
-	n.registerGroups(r)
 	n.registerProcess(r)
 	r.Source(n.emitQuotas)
 	r.Source(n.emitAcceptRates)
-	r.Source(n.emitReplicas)
-	r.Partitions(n.replicaCount, n.eachPartition)
+	if n.isBroker() {
+		n.registerGroups(r)
+		r.Counter(telemetry.ISRShrinks)
+		r.Counter(telemetry.ISRExpands)
+		r.Source(n.emitReplicas)
+		r.Partitions(n.replicaCount, n.eachPartition)
+	}
 	r.Cluster(telemetry.ClusterSource{
 		Brokers: n.clusterBrokers, Partitions: n.clusterPartitions, Count: func() int { return n.image.Load().PartitionCount() },
 	})
@@ -217,8 +221,6 @@ func (n *Node) offsets(topic string, partition int32) (start, hw int64) {
 // registerController serves what the active controller says of the cluster.
 func (n *Node) registerController(r *telemetry.Registry) {
 	r.Counter(telemetry.UncleanElections)
-	r.Counter(telemetry.ISRShrinks)
-	r.Counter(telemetry.ISRExpands)
 	r.Source(func(emit telemetry.Emit) {
 		img := n.image.Load()
 		active := 0.0

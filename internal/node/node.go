@@ -105,8 +105,8 @@ type Node struct {
 	work       *lifecycle.Group // requests that wait, coordinators, heartbeats
 	watch      *lifecycle.Group // the metrics listener: it answers until the logs are closed
 	trail      *lifecycle.Group // the audit log, where it is a topic
-	logs       *log.Manager
-	replicas   *replica.Manager
+	logs       *log.Manager     // of a node that is only a controller: the directories, without logs
+	replicas   *replica.Manager // nil on a node that is only a controller, as are uplink, ids and groups
 	quorum     *quorum.Quorum
 	controller *controller.Controller
 	uplink     *uplink.Broker
@@ -179,21 +179,20 @@ func (n *Node) fail(err error) {
 // as cleanly left. What it returns was not as it should be; the process may end all the same.
 func (n *Node) Stop() error {
 	n.leaving.Store(true)
-	if n.config.Load().Node().Broker {
+	if n.isBroker() {
 		if err := n.leave(); err != nil {
 			n.logger.Warn("controlled shutdown was cut short", "err", err)
 		}
 	}
 	n.handlers.Stop()
-	n.groups.Close()
+	if n.isBroker() {
+		n.groups.Close()
+	}
 	n.server.Stop(stopGrace)
 	n.trail.Stop()
 	n.work.Stop()
 	n.logGroup.Stop()
-	err := n.logs.Close(n.uplink.Epoch())
-	if err != nil {
-		err = fmt.Errorf("close logs: %w", err)
-	}
+	err := n.closeLogs()
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	n.quorum.Resign(ctx)
@@ -203,3 +202,17 @@ func (n *Node) Stop() error {
 	n.metaGroup.Stop()
 	return errors.Join(err, n.quorum.Close())
 }
+
+// closeLogs leaves the log directories, cleanly where there are logs.
+func (n *Node) closeLogs() error {
+	if !n.isBroker() {
+		return n.logs.Abandon()
+	}
+	if err := n.logs.Close(n.uplink.Epoch()); err != nil {
+		return fmt.Errorf("close logs: %w", err)
+	}
+	return nil
+}
+
+// isBroker reports whether the node has the role of a broker.
+func (n *Node) isBroker() bool { return n.config.Load().Node().Broker }

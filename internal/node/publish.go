@@ -19,8 +19,19 @@ func (n *Node) publish(img *image.Image, d *image.Delta) {
 	n.publishUsers(img, d)
 	n.publishQuotas(img, d)
 	n.publishConfigs(img, d)
-	elections := n.publishReplicas(img, d)
-	for _, e := range elections {
+	if n.isBroker() {
+		n.publishPartitions(img, d)
+	}
+	n.served.Store(img) // not before: who is told that this broker leads may write to it at once
+	if n.isBroker() {
+		n.sendAssignments()
+	}
+	n.acts.reach(img.Offset())
+}
+
+// publishPartitions opens, changes and removes replicas, and tells the coordinators of it.
+func (n *Node) publishPartitions(img *image.Image, d *image.Delta) {
+	for _, e := range n.publishReplicas(img, d) {
 		if e.resigned {
 			n.groups.Resigned(e.partition, e.epoch)
 		}
@@ -29,9 +40,6 @@ func (n *Node) publish(img *image.Image, d *image.Delta) {
 		}
 	}
 	n.publishDeletions(d)
-	n.served.Store(img) // not before: who is told that this broker leads may write to it at once
-	n.sendAssignments()
-	n.acts.reach(img.Offset())
 }
 
 // publishConfigs takes over dynamic settings of the broker and of topics.
@@ -58,10 +66,15 @@ func (n *Node) publishConfigs(img *image.Image, d *image.Delta) {
 		}
 		n.config.Store(next)
 		n.configChanged(next)
-		n.replicas.Each(func(r *replica.Replica) bool {
-			topics[r.Topic] = true
-			return true
-		})
+		if n.isBroker() {
+			n.replicas.Each(func(r *replica.Replica) bool {
+				topics[r.Topic] = true
+				return true
+			})
+		}
+	}
+	if !n.isBroker() {
+		return
 	}
 	for name := range topics {
 		n.configureTopic(img, name)

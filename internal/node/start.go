@@ -75,12 +75,9 @@ func (n *Node) start(ctx context.Context) (err error) {
 		return err
 	}
 	undo = append(undo, func() { _ = n.logs.Abandon() }) // the start has failed for another reason already
-	n.replicas = replica.New(replica.Config{
-		NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics,
-		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
-		ThrottleWindow: quotaWindow(cfg.Int("replication.quota.window.num"), cfg.Int("replication.quota.window.size.seconds")),
-	})
-	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group"), Now: n.opts.Now})
+	if n.isBroker() {
+		n.openPartitions(cfg)
+	}
 	n.quotas = newQuotas(cfg)
 	n.authz, n.observer, n.presence = n.authorizer(), newObserver(n.opts.Metrics, n.audit), newPresence(n)
 	n.controller = controller.New(n.controllerConfig(controller.Bootstrap{Records: prepared.Bootstrap, Source: prepared.BootstrapSource}))
@@ -96,6 +93,16 @@ func (n *Node) start(ctx context.Context) (err error) {
 	}
 	undo = append(undo, func() { _ = n.quorum.Close() })
 	return n.join(ctx)
+}
+
+// openPartitions builds what only a broker has: replicas and the coordinators that live on them.
+func (n *Node) openPartitions(cfg *config.Set) {
+	n.replicas = replica.New(replica.Config{
+		NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics,
+		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
+		ThrottleWindow: quotaWindow(cfg.Int("replication.quota.window.num"), cfg.Int("replication.quota.window.size.seconds")),
+	})
+	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group"), Now: n.opts.Now})
 }
 
 // stopListening ends the listeners that there are.
@@ -137,8 +144,8 @@ func (n *Node) openLogs(ctx context.Context) error {
 	mc.OnDirFailure = n.directoryFailed
 	mc.OnSwapped = n.logMoved
 	var err error
-	if n.logs, err = log.OpenManager(mc); err != nil {
-		return err
+	if n.logs, err = log.OpenManager(mc); err != nil || !n.isBroker() {
+		return err // a controller has the directories to itself, and no partitions in them
 	}
 	return n.logs.Load(ctx)
 }
@@ -224,6 +231,9 @@ func (n *Node) newServer(ls []config.Listener, quotas server.Quotas, routes []wi
 
 // connect makes the broker's half of the controller protocol.
 func (n *Node) connect() {
+	if !n.isBroker() {
+		return
+	}
 	cfg := n.config.Load()
 	var rack *string
 	if r := cfg.Node().Rack; r != "" {
@@ -241,13 +251,12 @@ func (n *Node) connect() {
 // join makes the broker a member of the cluster and opens the doors.
 func (n *Node) join(ctx context.Context) error {
 	n.register()
-	nc := n.config.Load().Node()
 	if !n.networked() {
 		if err := n.controller.WaitActive(ctx); err != nil {
 			return err
 		}
 	}
-	if !nc.Broker {
+	if !n.isBroker() {
 		n.serving.Store(true)
 		return nil
 	}
