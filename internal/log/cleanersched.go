@@ -109,6 +109,9 @@ func (c *cleaner) cleanOne(ctx context.Context, what cleanable, nowMs int64) err
 		keys:     newOffsetMap(cfg.CleanerDedupeBufferBytes/threads, cfg.CleanerIOBufferLoadFactor),
 		throttle: throttled(ctx, cfg.CleanerMaxIOBytesPerSec/float64(threads)),
 		bufBytes: cfg.CleanerIOBufferBytes / int(2*threads)}
+	if err := c.m.settleBelow(what.log, what.uncleanable); err != nil {
+		return err
+	}
 	next, err := run.clean(what.dirty, what.uncleanable)
 	if err != nil {
 		return err
@@ -122,6 +125,26 @@ func (c *cleaner) cleanOne(ctx context.Context, what cleanable, nowMs int64) err
 	cfg.Logger.Info("log is compacted", "partition", l.tp.String(), "from", what.dirty, "to", next, "bytesRead", run.BytesIn, "bytesKept", run.BytesOut)
 	if next <= what.dirty {
 		return errCleaningStopped // nothing fits the buffer; do not spin
+	}
+	return nil
+}
+
+// settleBelow makes all below an offset durable, and the recovery point that says so: what is compacted gets holes, which
+// above the recovery point look like what lost power leaves.
+func (m *Manager) settleBelow(l *Log, offset int64) error {
+	if l.flushed.Load() < offset {
+		if err := l.flushTo(offset); err != nil {
+			return err
+		}
+	}
+	if l.pointWritten.Load() < offset {
+		d := l.dir.Load()
+		if err := m.writeCheckpoints(d, recoveryPointFile); err != nil {
+			return d.problem("checkpoint", err)
+		}
+	}
+	if l.pointWritten.Load() < offset {
+		return errCleaningStopped // it was truncated
 	}
 	return nil
 }

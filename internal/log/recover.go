@@ -14,21 +14,17 @@ import (
 
 // recoverSegments checks every batch from the recovery point on, makes the indexes of what it read anew and cuts the log
 // at the first batch that is not whole. What lies behind the cut is set aside if it holds whole batches:
-// a torn tail is what a power cut leaves, a hole is damage that somebody may want to look at.
-func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
+// a torn tail is what a power cut leaves, a hole is damage that somebody may want to look at. Below durable a hole between
+// segments is one that compaction has made, whatever the topic's settings are, which are not known at a start or may have
+// changed.
+func (l *Log) recoverSegments(recoveryPoint, durable, nowMs int64) error {
 	segs := l.segments()
 	first := segmentAt(segs, recoveryPoint)
 	// Later snapshots may know of batches that did not survive, and the transaction indexes are only good below.
 	l.dropSnapshots(func(o int64) bool { return o > segs[first].base })
-	for i, s := range segs[:first] {
+	for _, s := range segs[:first] {
 		if err := s.checkFormat(); err != nil {
 			return err
-		}
-		if next := segs[i+1].base; s.size.Load() == 0 && next > s.base && !l.cfg.Load().Compact {
-			l.env.logger.Error("segment below the recovery point is empty", "file", s.logPath())
-			if err := l.env.lack(); err != nil {
-				return err
-			}
 		}
 	}
 	if first > 0 {
@@ -37,7 +33,7 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 	}
 	if first > 0 && recoveryPoint == segs[first].base {
 		// The segment before was synced to its last record, perhaps before its preallocated space was trimmed.
-		again, err := l.trimEnd(segs[first-1], recoveryPoint)
+		again, err := l.trimEnd(segs[first-1])
 		if err != nil {
 			return err
 		}
@@ -56,7 +52,8 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 			break
 		}
 		// A hole between segments is a lost tail, unless compaction makes holes here.
-		if whole && (end == segs[i+1].base || end < segs[i+1].base && l.cfg.Load().Compact) {
+		next := segs[i+1].base
+		if whole && (end == next || end < next && (l.cfg.Load().Compact || next <= durable)) {
 			continue
 		}
 		l.env.logger.Error("segments after a damaged one are set aside", "partition", l.tp.String(), "end", end, "count", len(segs)-1-i)
@@ -74,15 +71,15 @@ func (l *Log) recoverSegments(recoveryPoint, nowMs int64) error {
 	return nil
 }
 
-// trimEnd cuts preallocated space off a segment that should end at an offset; again says that it does not, and must be
-// checked as a whole.
-func (l *Log) trimEnd(s *segment, want int64) (again bool, err error) {
+// trimEnd cuts preallocated space off a segment that was synced to its last record; again says that it is not whole, and must
+// be checked.
+func (l *Log) trimEnd(s *segment) (again bool, err error) {
 	if s.size.Load() == 0 {
 		return false, nil
 	}
-	end, size, err := s.findEnd()
+	_, size, err := s.findEnd()
 	var corrupt *corruptError
-	if errors.As(err, &corrupt) || err == nil && end != want && !l.cfg.Load().Compact {
+	if errors.As(err, &corrupt) {
 		return true, nil
 	}
 	if err != nil || size == s.size.Load() {

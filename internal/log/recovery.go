@@ -37,6 +37,7 @@ func (e *OldFormatError) Error() string {
 // have left, and sets every offset. The log is not shared yet.
 func (l *Log) load(st loadState) error {
 	nowMs := l.env.nowMs()
+	durable := max(st.recoveryPoint, l.firstDirty)
 	files, err := l.tidyFiles()
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func (l *Log) load(st loadState) error {
 		err = l.trustSegments()
 	} else {
 		l.doubtFiles()
-		err = l.recoverSegments(st.recoveryPoint, nowMs)
+		err = l.recoverSegments(st.recoveryPoint, durable, nowMs)
 	}
 	if err != nil {
 		return err
@@ -201,7 +202,7 @@ func (l *Log) trustSegments() error {
 			return err
 		}
 		l.env.logger.Warn("cleanly left segment is not whole and recovered", "partition", l.tp.String(), "error", err)
-		return l.recoverSegments(active.base, l.env.nowMs())
+		return l.recoverSegments(active.base, active.base, l.env.nowMs())
 	}
 	active.size.Store(size)
 	l.end.Store(end)
