@@ -95,7 +95,7 @@ func (s *scene) without(node int, how string) {
 	s.start(node)
 }
 
-// killAll ends all nodes at the same moment. They have lost nothing, and any two of them go on without the third.
+// killAll ends all nodes at the same moment. They have lost nothing, and all but any one of them go on without it.
 func (s *scene) killAll() {
 	s.t.Helper()
 	for _, b := range s.nodes {
@@ -107,14 +107,14 @@ func (s *scene) killAll() {
 		b.Kill()
 	}
 	order := s.rng.Perm(len(s.nodes))
-	late := order[2]
-	failed := make(chan error, 2)
-	for _, i := range order[:2] {
+	others, late := order[1:], order[0]
+	failed := make(chan error, len(others))
+	for _, i := range others {
 		go func() { failed <- s.nodes[i].Run(s.ctx) }()
 	}
-	for range 2 {
+	for range others {
 		if err := <-failed; err != nil {
-			s.t.Fatalf("start two of the nodes again: %v", err)
+			s.t.Fatalf("start all nodes but one again: %v", err)
 		}
 	}
 	s.goesOn(s.ctx, fmt.Sprintf("without node %d, which was killed with the others", late+1))

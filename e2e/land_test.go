@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // netnsVariable turns the scenes in network namespaces off with "0"; "inside" says that this process is in one already.
@@ -71,32 +72,56 @@ func ownNetwork() *syscall.SysProcAttr {
 	return a
 }
 
-// land is a network: a bridge with a namespace for each node at it, and this process, where the clients are, as node 0.
+// land is a network: a bridge, or a switch in this process, with a namespace for each node at it, and this process, where the
+// clients are, as node 0.
 type land struct {
 	t     *testing.T
 	nodes int
-	slow  string // how links are made slow here: "delay" or "rate"
+	slow  string // how links are made slow here: "air", "delay" or "rate"
+	air   *air   // the switch in this process, or nil
 }
 
-// newLand makes the network. Node n has the address 10.9.9.n and is run within the command that within gives.
-func newLand(t *testing.T, nodes int) *land {
+// newLand makes the network. A node has the address that address gives and is run within the command that within gives.
+func newLand(t *testing.T, nodes int, inAir bool) *land {
 	l := &land{t: t, nodes: nodes}
 	l.run("ip", "link", "set", "lo", "up")
 	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
 		t.Skipf("%v (%s=0 says that it is known)", err, netnsVariable)
 	}
 	l.run("mount", "-t", "tmpfs", "names", "/run/netns") // seen here only
-	l.run("ip", "link", "add", "bridge", "type", "bridge")
+	// So are the servers that say that they run: kafka-server-stop outside must not find these.
+	if err := l.disk(filepath.Join("/tmp", fmt.Sprint("weir-", os.Getuid())), 1); err != nil {
+		t.Fatal(err)
+	}
+	if inAir {
+		names := []string{"bridge"}
+		for n := 1; n <= nodes; n++ {
+			names = append(names, fmt.Sprint("port", n))
+		}
+		l.air = newAir(t, names)
+		l.run("ip", "link", "set", "bridge", "address", hardware(0).String())
+	} else {
+		l.run("ip", "link", "add", "bridge", "type", "bridge")
+	}
 	l.run("ip", "addr", "add", address(0)+"/24", "dev", "bridge")
 	l.run("ip", "link", "set", "bridge", "up")
 	for n := 1; n <= nodes; n++ {
 		name, port := fmt.Sprint("node", n), fmt.Sprint("port", n)
 		l.run("ip", "netns", "add", name)
-		l.run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
-		l.run("ip", "link", "set", port, "master", "bridge", "up")
+		if inAir {
+			l.run("ip", "link", "set", port, "netns", name, "name", "eth0", "address", hardware(n).String())
+		} else {
+			l.run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", name)
+			l.run("ip", "link", "set", port, "master", "bridge", "up")
+		}
 		l.in(n, "ip", "addr", "add", address(n)+"/24", "dev", "eth0")
 		l.in(n, "ip", "link", "set", "eth0", "up")
 		l.in(n, "ip", "link", "set", "lo", "up")
+	}
+	if inAir {
+		l.slow = "air"
+		l.air.start()
+		return l
 	}
 	l.slow = "rate"
 	if exec.Command("tc", "qdisc", "add", "dev", "port1", "root", "netem", "delay", "1ms").Run() == nil {
@@ -166,8 +191,15 @@ func (l *land) isolating(node int, out, in, clients bool) (ways []link) {
 	return ways
 }
 
+// slowAir is what degrade does to the ways of a node where it can.
+var slowAir = weather{delay: 100 * time.Millisecond, jitter: 50 * time.Millisecond, loss: 0.02, disorder: 0.02}
+
 // degrade makes a node's link slow: late by a tenth of a second, more or less, or where the kernel lacks that, narrow.
 func (l *land) degrade(node int) {
+	if l.air != nil {
+		l.air.around(node, &slowAir)
+		return
+	}
 	for _, side := range []link{{0, node}, {node, node}} {
 		dev := "eth0"
 		if side.from == 0 {
@@ -183,6 +215,10 @@ func (l *land) degrade(node int) {
 
 // restore ends degrade.
 func (l *land) restore(node int) {
+	if l.air != nil {
+		l.air.around(node, nil)
+		return
+	}
 	l.run("tc", "qdisc", "del", "dev", fmt.Sprint("port", node), "root")
 	l.in(node, "tc", "qdisc", "del", "dev", "eth0", "root")
 }
@@ -192,7 +228,7 @@ func (l *land) disk(dir string, mib int) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := syscall.Mount("disk", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", mib)); err != nil {
+	if err := syscall.Mount("disk", dir, "tmpfs", 0, fmt.Sprintf("size=%dm,mode=755", mib)); err != nil {
 		return fmt.Errorf("mount %s: %w", dir, err)
 	}
 	l.t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) }) // so that the test's folder can be removed

@@ -35,6 +35,8 @@ type staging struct {
 	binary string
 	// secured is how the nodes and their clients know each other: one of the names of securedBy, or empty.
 	secured string
+	// inAir has every frame go through this process, which can delay and lose it.
+	inAir bool
 	// brokers are how many brokers there are. With controllers, those are nodes of their own, numbered after the brokers.
 	brokers, controllers int
 	// partitions are those of the topic t.
@@ -110,7 +112,7 @@ func newScene(t *testing.T, st staging) *scene {
 	count := st.brokers + st.controllers
 	ctx, cancel := context.WithTimeout(t.Context(), 24*time.Minute)
 	t.Cleanup(cancel)
-	s := &scene{staging: st, t: t, ctx: ctx, land: newLand(t, count), faults: map[string]int{}, worst: map[string]time.Duration{}, topics: map[string]int{"t": st.partitions}}
+	s := &scene{staging: st, t: t, ctx: ctx, land: newLand(t, count, st.inAir), faults: map[string]int{}, worst: map[string]time.Duration{}, topics: map[string]int{"t": st.partitions}}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d, links are slow by %s", seed, s.land.slow)
 	s.rng = rand.New(rand.NewPCG(seed, 2))
@@ -127,7 +129,7 @@ func newScene(t *testing.T, st staging) *scene {
 	}
 	for _, opts := range st.members {
 		members = append(members, s.connect("app", append([]kgo.Opt{kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(10 * time.Second), kgo.HeartbeatInterval(500 * time.Millisecond)}, opts...)...))
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(30 * time.Second), kgo.HeartbeatInterval(500 * time.Millisecond)}, opts...)...))
 	}
 	s.load = cluster.StartSteadyLoad(t, cluster.Pattern{Topic: "t", Partitions: st.partitions, Pace: st.pace, Key: st.filler}, producers)
 	s.group = cluster.StartGroup(t, members)
@@ -192,6 +194,11 @@ func (s *scene) startNodes(count int) {
 				s.t.Logf("node %d:\n%s", i+1, b.LogTail(25))
 			}
 			b.Kill()
+			if dir := os.Getenv("WEIR_CLUSTER_KEEP"); dir != "" {
+				if err := os.Rename(b.LogFile(), filepath.Join(dir, fmt.Sprintf("%s-node%d.log", s.t.Name(), i+1))); err != nil {
+					s.t.Log(err)
+				}
+			}
 		}
 	})
 }
