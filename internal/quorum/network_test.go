@@ -124,6 +124,7 @@ func TestNoLeaderIsSaid(t *testing.T) {
 		q.leader.Store(-1)
 		n := &network{q: q}
 		n.contacts.note("a:1", wire.InconsistentClusterId)
+		n.contacts.note("c:1", wire.UnknownTopicId)
 		n.contacts.note("b:1", fmt.Errorf("connection refused"))
 		n.watchLeader(g)
 		time.Sleep(leaderlessFor - 2*time.Second)
@@ -133,7 +134,7 @@ func TestNoLeaderIsSaid(t *testing.T) {
 		}
 		time.Sleep(tellEvery)
 		synctest.Wait()
-		if s := out.String(); strings.Count(s, "no leader is known") != 1 || !strings.Contains(s, "a:1 belongs to another cluster") || !strings.Contains(s, "b:1 fails: connection refused") {
+		if s := out.String(); strings.Count(s, "no leader is known") != 1 || !strings.Contains(s, "a:1 belongs to another cluster") || !strings.Contains(s, "b:1 fails: connection refused; c:1 is no controller") {
 			t.Fatal(s)
 		}
 		q.leader.Store(2)

@@ -54,6 +54,8 @@ func contactText(err error) string {
 		return "answers"
 	case wire.InconsistentClusterId:
 		return "belongs to another cluster (cluster.id in meta.properties)"
+	case wire.UnknownTopicId, wire.UnknownTopicOrPartition:
+		return "is no controller: it may be the address of a broker"
 	case wire.ClusterAuthorizationFailed:
 		return "does not take this node for one of the cluster (CLUSTER_ACTION is not allowed)"
 	}
