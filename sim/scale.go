@@ -18,7 +18,8 @@ const (
 	scalePerTopic   = 6
 	scalePerRequest = 100 // topics
 	scaleChanges    = 300
-	scalePatience   = 10 * time.Minute
+	scalePatience   = time.Minute
+	scaleMemory     = 8 << 30 // from there on it works all the same
 )
 
 // crowded is what a cluster of many partitions, each with three replicas on three nodes, is measured by. In virtual time
@@ -82,6 +83,7 @@ func (c *cluster) crowd(partitions int) (*crowded, error) {
 	// The collector would charge one change with the heap of three nodes; in processes of their own each has its own.
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(scaleMemory))
 	maker := c.newClient("maker")
 	defer maker.close()
 	for i := range scaleChanges {

@@ -86,18 +86,36 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// take returns the proposals that still stand.
+// maxAltered is how many partitions one request is about at most: they are decided at once, and all others wait.
+const maxAltered = 10000
+
+// take returns proposals that still stand, none if there are none.
 func (s *isrSender) take() map[*Replica]*partition.Proposal {
-	s.mu.Lock()
-	batch := s.waiting
-	s.waiting = map[*Replica]*partition.Proposal{}
-	s.mu.Unlock()
-	for r, p := range batch {
-		if r.pending() != p {
-			delete(batch, r)
+	for {
+		s.mu.Lock()
+		batch := s.waiting
+		s.waiting = map[*Replica]*partition.Proposal{}
+		if len(batch) > maxAltered {
+			s.waiting, batch = batch, make(map[*Replica]*partition.Proposal, maxAltered)
+			for r, p := range s.waiting {
+				if len(batch) == maxAltered {
+					break
+				}
+				batch[r] = p
+				delete(s.waiting, r)
+			}
+		}
+		left := len(s.waiting)
+		s.mu.Unlock()
+		for r, p := range batch {
+			if r.pending() != p {
+				delete(batch, r)
+			}
+		}
+		if len(batch) > 0 || left == 0 {
+			return batch
 		}
 	}
-	return batch
 }
 
 func (r *Replica) pending() *partition.Proposal {

@@ -54,7 +54,7 @@ func LargeFrames(key int16, socketRequestMaxBytes int) int {
 	switch key {
 	case 0, 58, KeyRaftMessages: // Produce, Envelope
 		return socketRequestMaxBytes
-	case 1, 2, 3, 8, 9, 11, 14, 19, 20, 21, 23, 24, 27, 28, 30, 31, 33, 37, 43, 44, 45, 62, 72, 73, 78, 79, 83, 84, 85, 87, 88, 91, 93:
+	case 1, 2, 3, 8, 9, 11, 14, 19, 20, 21, 23, 24, 27, 28, 30, 31, 33, 37, 43, 44, 45, 56, 62, 72, 73, 78, 79, 83, 84, 85, 87, 88, 91, 93:
 		return min(many, socketRequestMaxBytes)
 	}
 	return 0
