@@ -259,7 +259,7 @@ func (m *Manager) forget(d *directory, tp TopicPartition) error {
 	return nil
 }
 
-// lowered is called by a log, with its lock held, that was truncated below its recovery point on disk. The other logs'
+// lowered is called by a log, with its lock held, that is truncated below what the checkpoints on disk may hold of it. The other logs'
 // points are those of the last checkpoint, since their locks must not be taken here.
 func (m *Manager) lowered(l *Log) error {
 	d := l.dir.Load()
@@ -269,7 +269,11 @@ func (m *Manager) lowered(l *Log) error {
 			offsets[other.tp] = min(other.pointWritten.Load(), other.flushed.Load())
 		}
 	}
-	return m.writeOffsets(d, recoveryPointFile, offsets)
+	if err := m.writeOffsets(d, recoveryPointFile, offsets); err != nil {
+		return err
+	}
+	d.watermarksDirty.Store(true)
+	return m.writeCheckpoints(d, logStartFile, highWatermarkFile) // what these hold is not behind other logs' locks
 }
 
 // collect gathers what a checkpoint holds.

@@ -104,14 +104,21 @@ func (l *Log) cutPoint(seg *segment, offset int64) (pos, end int64, err error) {
 // lower brings every offset of the log down to a new end, on disk first: after a crash nothing above the cut may be
 // trusted. If that cannot be written (a full disk), nothing has changed.
 func (l *Log) lower(end int64) error {
-	flushed := l.flushed.Load()
+	flushed, start, hw := l.flushed.Load(), l.start.Load(), l.hw.Load()
 	l.tailMu.Lock()
 	l.truncations.Add(1)
 	l.flushed.Store(min(flushed, end))
+	l.start.Store(min(start, end))
+	l.hw.Store(min(hw, end))
 	l.tailMu.Unlock()
-	if l.env.onLowered != nil && l.pointWritten.Load() > end {
+	// A start above the cut, found by the next process, would have the log begin anew behind all that it holds by then.
+	if l.env.onLowered != nil && (l.pointWritten.Load() > end || start > end || hw > end) {
 		if err := l.env.onLowered(l); err != nil {
+			l.tailMu.Lock()
 			l.flushed.Store(flushed)
+			l.hw.Store(hw)
+			l.start.Store(start)
+			l.tailMu.Unlock()
 			return l.storageError("write recovery point", err)
 		}
 	}
@@ -120,10 +127,6 @@ func (l *Log) lower(end int64) error {
 	l.marks.clear()
 	l.hwMark, l.lsoMark = mark{}, mark{}
 	l.end.Store(end)
-	l.start.Store(min(l.start.Load(), end))
-	if l.hw.Load() > end {
-		l.hw.Store(end)
-	}
 	return nil
 }
 
