@@ -143,9 +143,13 @@ func (x *chaos) kill(ctx context.Context, m *machine) {
 	x.back(ctx, m, 8*time.Second)
 }
 
-// killAll ends all processes at the same moment, as many as there are that keep everything.
+// killAll ends all processes at the same moment, as many as there are that keep everything. At times one of the machines loses
+// its power in that moment: the others must know that they have lost nothing, and that one that it may have.
 func (x *chaos) killAll(ctx context.Context) {
 	x.note("kill all nodes")
+	if m := x.any(); x.rng.IntN(3) > 0 {
+		x.powerCut(ctx, m)
+	}
 	for _, m := range x.c.nodes {
 		if m.keeps() {
 			m.kill(false)
