@@ -32,6 +32,7 @@ var sceneFaults = map[string]func(*scene){
 	"slow link":         (*scene).slowLink,
 	"full disk":         func(s *scene) { s.fullDisk("small") },
 	"full metadata":     func(s *scene) { s.fullDisk("data") },
+	"wiped disks":       (*scene).wipe,
 	"reassign":          (*scene).reassign,
 }
 
@@ -192,6 +193,19 @@ func (s *scene) fullDisk(disk string) {
 	s.t.Logf("node %d with a full disk (%s) lives: %v", node, disk, b.Running())
 	if err := b.Stop(); err != nil {
 		s.t.Error(err)
+	}
+	s.start(node)
+}
+
+// wipe gives a node new, empty disks while it is down: what it had comes back from the others.
+func (s *scene) wipe() {
+	s.t.Helper()
+	node := s.any()
+	b := s.nodes[node-1]
+	end(s.t, b, "kill")
+	s.goesOn(s.ctx, fmt.Sprintf("without node %d", node))
+	if err := b.Wipe(s.ctx, filepath.Join(b.Dir, "data"), filepath.Join(b.Dir, "small")); err != nil {
+		s.t.Fatal(err)
 	}
 	s.start(node)
 }

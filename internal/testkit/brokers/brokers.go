@@ -170,6 +170,29 @@ func (b *Broker) writeProps() error {
 	return os.WriteFile(b.PropsFile(), out.Bytes(), 0o644)
 }
 
+// Reconfigure changes settings, for the next Run.
+func (b *Broker) Reconfigure(changes map[string]string) error {
+	b.Props = maps.Clone(b.Props)
+	maps.Copy(b.Props, changes)
+	return b.writeProps()
+}
+
+// Wipe takes all that the node has on its disks, which stay, and formats them anew. The node must not run.
+func (b *Broker) Wipe(ctx context.Context, disks ...string) error {
+	for _, disk := range disks {
+		entries, err := os.ReadDir(disk)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := os.RemoveAll(filepath.Join(disk, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return b.format(ctx)
+}
+
 // format gives an empty directory a cluster id, as Kafka 4 wants it.
 func (b *Broker) format(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(b.DataDir(), "meta.properties")); err == nil {
