@@ -95,7 +95,7 @@ func (b *Broker) describeTopic(r *wire.Request, img *image.Image, name string, t
 		rp.EligibleLeaderReplicas, rp.LastKnownELR = notNull(p.ELR), notNull(p.LastKnownELR)
 		rp.OfflineReplicas = b.offlineReplicas(img, p)
 		if br := img.Broker(p.Leader); p.Leader < 0 || br == nil || br.Fenced {
-			rp.ErrorCode, rp.LeaderID = int16(wire.LeaderNotAvailable), -1
+			rp.LeaderID = -1 // no error, unlike in Metadata
 		}
 		out.Partitions = append(out.Partitions, rp)
 	}

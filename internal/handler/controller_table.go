@@ -43,6 +43,10 @@ func (b *Broker) handleDescribeControllers(r *wire.Request) {
 		if r.Version >= 1 && req.EndpointType != brokerEndpoints {
 			code, msg = wire.UnsupportedEndpointType, "Unsupported endpoint type "+itoa(int(req.EndpointType))
 		}
+		if r.Version < 1 { // which knows no endpoint types, nor their errors
+			code = wire.InvalidRequest
+		}
+		resp.EndpointType = brokerEndpoints
 		resp.ErrorCode, resp.ErrorMessage = int16(code), &msg
 		r.Reply(resp)
 		return

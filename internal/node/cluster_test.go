@@ -397,6 +397,44 @@ func TestMoveOfAReplicaThatIsNotHereYet(t *testing.T) {
 	}
 }
 
+// TestPartitionWithoutALeaderIsDescribed: DescribeTopicPartitions says that there is no leader, and calls that no error, as Apache Kafka;
+// a follower tells the producers that it knows.
+func TestPartitionWithoutALeaderIsDescribed(t *testing.T) {
+	k := newClusterOf(t, []string{"broker,controller", "broker"})
+	k.start(k.members...)
+	c := k.client()
+	req := kmsg.NewPtrCreateTopicsRequest()
+	for name, replicas := range map[string][]int32{"alone": {2}, "both": {2, 1}} {
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, -1, -1
+		topic.ReplicaAssignment = []kmsg.CreateTopicsRequestTopicReplicaAssignment{{Replicas: replicas}}
+		req.Topics = append(req.Topics, topic)
+	}
+	k.eventually("the topics are there", func() bool {
+		resp, err := req.RequestWith(k.ctx(), c)
+		return err == nil && !slices.ContainsFunc(resp.Topics, func(r kmsg.CreateTopicsResponseTopic) bool {
+			return r.ErrorCode != 0 && wire.Code(r.ErrorCode) != wire.TopicAlreadyExists
+		})
+	})
+	k.eventually("the follower tells its producers", func() bool {
+		ask := &kmsg.DescribeProducersRequest{Topics: []kmsg.DescribeProducersRequestTopic{{Topic: "both", Partitions: []int32{0}}}}
+		resp, err := c.Broker(1).Request(k.ctx(), ask)
+		return err == nil && resp.(*kmsg.DescribeProducersResponse).Topics[0].Partitions[0].ErrorCode == 0
+	})
+	k.members[1].kill()
+	describe := kmsg.NewPtrDescribeTopicPartitionsRequest()
+	describe.ResponsePartitionLimit = 10
+	describe.Topics = []kmsg.DescribeTopicPartitionsRequestTopic{{Topic: "alone"}}
+	k.eventually("it has no leader, and that is no error", func() bool {
+		resp, err := c.Broker(1).Request(k.ctx(), describe)
+		if err != nil {
+			return false
+		}
+		p := resp.(*kmsg.DescribeTopicPartitionsResponse).Topics[0].Partitions[0]
+		return p.LeaderID == -1 && p.ErrorCode == 0
+	})
+}
+
 // TestTopicsAreDescribedWithoutAController: what kafka-topics --describe asks for is answered while no controller is active.
 func TestTopicsAreDescribedWithoutAController(t *testing.T) {
 	k := newClusterOf(t, []string{"controller", "broker"})

@@ -108,6 +108,9 @@ func (m *Manager) DeleteRecords(r *Replica, offset int64) (int64, error) {
 
 // Producers lists the producers that a partition remembers.
 func (m *Manager) Producers(r *Replica) ([]log.ActiveProducer, error) {
+	if l := r.Log(); l != nil { // a follower's too, as in Kafka
+		return l.ActiveProducers()
+	}
 	_, l, err := r.leaderLog()
 	if err != nil {
 		return nil, err

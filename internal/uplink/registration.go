@@ -25,8 +25,11 @@ type ControllerConfig struct {
 	Log        *slog.Logger
 }
 
-// registrationPause is how often a controller looks whether it is registered.
-const registrationPause = 500 * time.Millisecond
+// registrationPause is how often a controller looks whether it is registered; registrationRetry is the pause after it was refused.
+const (
+	registrationPause = 100 * time.Millisecond
+	registrationRetry = 500 * time.Millisecond
+)
 
 // RegisterController keeps a controller registered (ControllerRegistration, KIP-919) until the group stops. The active one
 // registers itself.
@@ -43,7 +46,10 @@ func RegisterController(g *lifecycle.Group, cfg ControllerConfig) {
 			if cfg.Registered() {
 				continue
 			}
-			if err := registerController(ctx, cfg); err != nil && ctx.Err() == nil {
+			err := registerController(ctx, cfg)
+			t.Reset(registrationPause)
+			if err != nil && ctx.Err() == nil {
+				t.Reset(registrationRetry)
 				cfg.Log.Warn("the active controller does not take this controller's registration yet", "err", err)
 			}
 		}
