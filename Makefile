@@ -52,7 +52,7 @@ sim: ## seeded histories under faults: SEEDS of one partition, SEEDS/40 of a quo
 	@SEEDS=$(SEEDS) scripts/check.sh sim
 
 sim-mutants: ## plants known faults, one at a time: the simulations must notice each
-	set -o pipefail; $(GO) test -tags mutants -count=1 -v -timeout 30m ./internal/testkit/mutants | grep -v '^=== '
+	set -o pipefail; $(GO) test -tags mutants -count=1 -v -parallel 2 -timeout 30m ./internal/testkit/mutants | grep -v '^=== '
 
 fuzz: ## every fuzz target for FUZZTIME (default 10s)
 	@scripts/fuzz.sh

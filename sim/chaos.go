@@ -163,7 +163,7 @@ func (x *chaos) powerCut(ctx context.Context, m *machine) {
 		return
 	}
 	x.note("power cut of node %d", m.id)
-	m.kill(true)
+	x.c.durable(m, func() { m.kill(true) })
 	if !x.c.fsync {
 		m.mu.Lock()
 		m.lossy = m.unclean // one that was stopped cleanly has synced all

@@ -2,15 +2,17 @@ package sim
 
 import (
 	"slices"
+	"sync"
 
 	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/record"
 )
 
 // metaLog is the metadata log of a cluster: what stands in that of any node, with the state after it. What any node has was
-// committed. It belongs to one goroutine at a time, that of the watch or that of the end.
+// committed. Who uses it holds mu.
 type metaLog struct {
 	c       *cluster
+	mu      sync.Mutex
 	now     *metadata
 	batches []record.Batch
 	at      map[int64]int // by base offset, which of batches

@@ -138,6 +138,8 @@ func (c *cluster) look(tips []tip) bool {
 		}
 	}
 	l := c.meta
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.scan(); l.broken {
 		return false
 	}
@@ -158,6 +160,32 @@ func (c *cluster) look(tips []tip) bool {
 		}
 	}
 	return true
+}
+
+// durable is Durable, the promise of weir.durability=fsync: what clients were shown outlives the power of everybody who was in
+// sync or eligible. It cuts the machine's power by kill.
+func (c *cluster) durable(m *machine, kill func()) {
+	if !c.fsync || !m.serving() {
+		kill()
+		return
+	}
+	var promised []tip
+	tips := c.history.shown()
+	c.meta.mu.Lock()
+	if c.meta.scan(); !c.meta.broken {
+		for _, t := range tips {
+			if _, p := c.meta.find(t.topic, t.index); slices.Contains(p.isr, int32(m.id)) || slices.Contains(p.elr, int32(m.id)) {
+				promised = append(promised, t)
+			}
+		}
+	}
+	c.meta.mu.Unlock()
+	kill()
+	for _, t := range promised {
+		if c.reach("a power cut of one that had promised"); !m.disk.has(t) {
+			c.fail("Durable", "broker %d was in sync and has lost %q at %v, which was shown, with its power", m.id, t.value, place{t.topic, t.index, t.offset})
+		}
+	}
 }
 
 // find is a partition by its topic's name.

@@ -23,8 +23,11 @@ const (
 	wholeCheck   = "^TestCluster$"           // sim: whole clusters
 )
 
-// All are the mutants, by the room in which they are.
-var All = []Mutant{
+// All are the mutants.
+var All = append(rooms, whole...)
+
+// rooms are those by the room in which they are.
+var rooms = []Mutant{
 	{Name: "the high watermark counts the committed ISR only", File: "internal/partition/leader.go", Check: modelCheck,
 		Old: "f.LogEndOffset < hw && (f.inMaximalISR ||", New: "f.LogEndOffset < hw && (f.InSync(l.role) ||"},
 	{Name: "the high watermark is the leader's end", File: "internal/partition/leader.go", Check: modelCheck,

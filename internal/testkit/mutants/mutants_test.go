@@ -23,6 +23,7 @@ func TestMutants(t *testing.T) {
 			continue
 		}
 		t.Run(strings.ReplaceAll(m.Name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
 			said, caught := plant(t, root, m)
 			if !caught {
 				t.Errorf("%s in %s is not noticed by %s", m.Name, m.File, m.Check)
@@ -58,9 +59,9 @@ func plant(t *testing.T, root string, m Mutant) (said string, caught bool) {
 	if pkg == "" {
 		pkg = filepath.Dir(m.File)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", filepath.Join(dir, "overlay.json"), "-count=1", "-failfast", "-vet=off", "-timeout", "3m", "-run", m.Check, "./"+pkg)
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", filepath.Join(dir, "overlay.json"), "-count=1", "-failfast", "-vet=off", "-ldflags=-s -w", "-timeout", "10m", "-run", m.Check, "./"+pkg)
 	cmd.Dir = root
-	cmd.Env = os.Environ()
+	cmd.Env = append(os.Environ(), "WEIR_SIM_TRACES="+dir)
 	if m.Seeds > 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprint("WEIR_MODEL_SEEDS=", m.Seeds), fmt.Sprint("WEIR_SIM_SEEDS=", m.Seeds))
 	}
@@ -72,6 +73,9 @@ func plant(t *testing.T, root string, m Mutant) (said string, caught bool) {
 	if strings.Contains(text, "[build failed]") || strings.Contains(text, "[setup failed]") || strings.Contains(text, "no tests to run") {
 		t.Fatalf("the check did not run:\n%s", text)
 	}
+	if strings.Contains(text, "panic: test timed out") {
+		t.Fatalf("the check did not end:\n%s", first(text))
+	}
 	return first(text), err != nil && (strings.Contains(text, "--- FAIL") || strings.Contains(text, "panic:"))
 }
 
@@ -79,7 +83,7 @@ func plant(t *testing.T, root string, m Mutant) (said string, caught bool) {
 func first(out string) string {
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "===") {
+		if line != "" && !strings.HasPrefix(line, "---") && !strings.HasPrefix(line, "===") && !strings.Contains(line, " acknowledged, ") {
 			return line
 		}
 	}
