@@ -31,6 +31,18 @@ func (x *chaos) run(ctx context.Context) {
 
 func (x *chaos) any() *machine { return x.c.nodes[x.rng.IntN(len(x.c.nodes))] }
 
+// slow is a machine with a slow disk, nil if there is none.
+func (x *chaos) slow() (found *machine) {
+	for _, m := range x.c.nodes {
+		m.disk.set(func() {
+			if m.disk.slow > 0 && m.broker() {
+				found = m
+			}
+		})
+	}
+	return found
+}
+
 // later undoes a fault after a while.
 func (x *chaos) later(ctx context.Context, most time.Duration, undo func()) {
 	d := time.Duration(x.rng.Int64N(int64(most)))
@@ -49,6 +61,9 @@ func (x *chaos) fault(ctx context.Context) {
 	case k < 14:
 		x.kill(ctx, m)
 	case k < 26:
+		if slow := x.slow(); slow != nil && x.rng.IntN(2) == 0 {
+			m = slow // it has much that is not synced
+		}
 		x.powerCut(ctx, m)
 	case k < 33:
 		x.stop(ctx, m)
