@@ -56,3 +56,40 @@ func TestFormerLeaderSyncsBeforeItFollows(t *testing.T) {
 		t.Errorf("it asks from offset %d on, and its disk has %d", at, r.Log().FlushedOffset())
 	}
 }
+
+// TestLeaderSyncsBeforeItCommits: under weir.durability=fsync the leader's own share of the high watermark is what is on its disk,
+// however fast its followers are.
+func TestLeaderSyncsBeforeItCommits(t *testing.T) {
+	gate := make(chan struct{})
+	k := newKit(t, func(mc *log.ManagerConfig) {
+		mc.Durability = log.DurabilityFsync
+		mc.FS = vfs.Inject(mc.FS, func(op vfs.Op) error {
+			if op.Kind == vfs.OpSync && strings.HasSuffix(op.Name, ".log") {
+				<-gate // a slow disk
+			}
+			return nil
+		})
+	})
+	_, _, err := k.Apply(Change{Topic: "t", TopicID: k.topic, MinInSync: 1, Role: partition.Role{
+		Self: 1, Leader: 1, LeaderEpoch: 1, PartitionEpoch: 1, Replicas: []int32{1, 2}, ISR: []int32{1, 2},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _, _ := k.Find("t", k.topic, 0, true)
+	if _, err := k.Append(r, batch(t, "x"), 1); err != nil {
+		t.Fatal(err)
+	}
+	res := k.Read(&FetchSpec{Replica: r, CurrentLeaderEpoch: 1, Offset: 1, LastFetchedEpoch: -1}, &Reader{Follower: 2, BrokerEpoch: -1}, 1<<20, true)
+	if on := r.Log().FlushedOffset(); res.HighWatermark > on || res.Code != 0 {
+		t.Errorf("%v: the high watermark is %d, and the leader's disk has %d", res.Code, res.HighWatermark, on)
+	}
+	close(gate)
+	if err := r.Log().Sync(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	k.OnFlushed(r.Log())
+	if hw := r.Log().HighWatermark(); hw != 1 {
+		t.Errorf("the high watermark is %d when all is on both disks", hw)
+	}
+}
