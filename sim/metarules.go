@@ -100,6 +100,7 @@ func (l *metaLog) check(b record.Batch) {
 func (l *metaLog) changed(id partID, old, now metaPartition, r *mr.PartitionChangeRecord) {
 	topic := l.now.topics[id.topic]
 	name := place{topic, id.index, l.now.end - 1}
+	l.c.trace.note("metadata: %v: %v", name, now)
 	l.reached(topic, old, now)
 	// A leader that goes with the end of a reassignment brings the one that takes over into the ISR with the same record.
 	handed := slices.Contains(old.removing, old.leader) && slices.Contains(now.isr, now.leader) && len(now.removing) == 0
