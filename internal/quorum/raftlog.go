@@ -158,6 +158,11 @@ func openRaftLog(fsys vfs.FS, dir string) (*raftLog, error) {
 			return nil, err
 		}
 	}
+	// What a process wrote that was killed before it had synced is here, and goes with the power. This one promises it, and
+	// writes behind it.
+	if err := l.f.Sync(); err != nil {
+		return nil, err
+	}
 	for _, old := range names[:len(names)-1] { // a cut that was not finished
 		if err := fsys.Remove(filepath.Join(dir, old)); err != nil {
 			return nil, err

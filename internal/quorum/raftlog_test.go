@@ -63,3 +63,32 @@ func TestCommitIndexGoesWithEntries(t *testing.T) {
 		t.Errorf("after a power cut entry 3 is there and index %d is committed, want %d", got, commit)
 	}
 }
+
+// TestWhatWasReadIsSynced: a process that is killed between writing a group and syncing it leaves the group in the page cache. The
+// next one reads it, takes the vote and the entries in it for promised, and writes behind it: a power cut must not take it
+// away then, nor leave a hole, which would count as damage.
+func TestWhatWasReadIsSynced(t *testing.T) {
+	for seed := range uint64(20) {
+		fs := newFS(t)
+		id, term, vote, commit := uint64(7), uint64(2), uint64(7), uint64(1)
+		dir := "/data/raft"
+		hs := &pb.HardState{Term: &term, Vote: new(uint64), Commit: &commit}
+		l, err := createRaftLog(fs, dir, point{Index: 1, Term: 1, Conf: &pb.ConfState{Voters: []uint64{id}}}, hs, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, err = openRaftLog(lies{fs}, dir); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.write(nil, &pb.HardState{Term: &term, Vote: &vote, Commit: &commit}); err != nil { // and is killed before the sync
+			t.Fatal(err)
+		}
+		if l, err = openRaftLog(fs, dir); err != nil || l.hs.GetVote() != vote {
+			t.Fatalf("vote for %d: %v", l.hs.GetVote(), err)
+		}
+		fs = fs.Crash(rand.New(rand.NewPCG(seed, 1)))
+		if l, err = openRaftLog(fs, dir); err != nil || l.hs.GetVote() != vote {
+			t.Fatalf("seed %d: after a power cut, vote for %d: %v", seed, l.hs.GetVote(), err)
+		}
+	}
+}
