@@ -93,3 +93,30 @@ func TestLeaderSyncsBeforeItCommits(t *testing.T) {
 		t.Errorf("the high watermark is %d when all is on both disks", hw)
 	}
 }
+
+// TestCoordinatorWaitsForTheISR: what a coordinator appends, such as a group's offsets, counts when all in sync have it.
+func TestCoordinatorWaitsForTheISR(t *testing.T) {
+	k := newKit(t, nil)
+	_, _, err := k.Apply(Change{Topic: "t", TopicID: k.topic, MinInSync: 1, Role: partition.Role{
+		Self: 1, Leader: 1, LeaderEpoch: 1, PartitionEpoch: 1, Replicas: []int32{1, 2}, ISR: []int32{1, 2},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, epoch, err := k.Owned("t", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	o.Append(epoch, batch(t, "x"), func(_ int64, err error) { done <- err })
+	select {
+	case err := <-done:
+		t.Fatalf("it was said to be committed, and a replica that is in sync has not asked for it: %v", err)
+	default:
+	}
+	r, _, _ := k.Find("t", k.topic, 0, true)
+	k.Read(&FetchSpec{Replica: r, CurrentLeaderEpoch: 1, Offset: 1, LastFetchedEpoch: -1}, &Reader{Follower: 2, BrokerEpoch: -1}, 1<<20, true)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
