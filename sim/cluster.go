@@ -287,7 +287,9 @@ func (m *machine) kill(power bool) {
 		return
 	}
 	p.over, m.dirty = true, true
-	m.unclean = m.unclean || power || p.n == nil // while it starts, it may be registered and not know it
+	spoilt := false // after a fault of its disk it leaves no mark that it has lost nothing
+	m.disk.set(func() { spoilt = m.disk.bad != "" || m.disk.filled })
+	m.unclean = m.unclean || power || spoilt || p.n == nil // while it starts, it may be registered and not know it
 	p.gone.Store(true)
 	m.host.end(power)
 	if power {

@@ -226,19 +226,28 @@ func (c *cluster) heal() {
 			m.host.frozen = false
 		}
 	})
+	var again []*machine // their directories stay offline until they are started again
 	for _, m := range c.nodes {
 		m.skew.Store(0)
-		bad := false
 		m.disk.set(func() {
-			bad = m.disk.bad != "" || m.disk.filled // who leads from a full disk gives the directory up
+			if m.disk.bad != "" || m.disk.filled { // who leads from a full disk gives the directory up
+				again = append(again, m)
+			}
 			m.disk.bad, m.disk.slow, m.disk.full = "", 0, false
 			m.disk.thaw()
 		})
-		switch { // its directory stays offline until it is started again
-		case bad && m.serving():
+		m.run()
+	}
+	for _, m := range again {
+		// Not killed: after what its disk said its process leaves no mark that it has lost nothing, and others may have lost something.
+		for i := 0; !m.serving() && i < 200; i++ {
+			m.run()
+			c.pause(100 * time.Millisecond)
+		}
+		if m.serving() {
 			_ = m.shutDown()
-		case bad:
-			m.kill(false) // while it starts
+		} else {
+			m.kill(false)
 		}
 		m.run()
 	}
