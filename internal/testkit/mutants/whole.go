@@ -22,7 +22,7 @@ var whole = []Mutant{
 		Old: "	if i.producer > 0 {\n", New: "	if i.producer < 0 {\n"},
 	{Name: "a snapshot has no eligible replicas", File: "internal/image/snapshot.go", Package: "sim", Check: wholeCheck, Seeds: 30,
 		Old: "	if len(p.ELR) > 0 {\n", New: "	if len(p.ELR) > 9 {\n"},
-	{Name: "a fetch session forgets a partition", File: "internal/handler/01_fetch_session.go", Package: "sim", Check: wholeCheck, Seeds: 8,
+	{Name: "a fetch session forgets a partition", File: "internal/handler/01_fetch_session.go", Check: "Session",
 		Old: "		c.element = s.order.PushBack(c)\n", New: "		if c.element = s.order.PushBack(c); s.order.Len() > 1 {\n			s.order.Remove(s.order.Front())\n		}\n"},
 	{Name: "a preferred election takes a replica that is not in sync", File: "internal/controller/election.go", Package: "sim", Check: wholeCheck, Seeds: 30,
 		Old: "len(c.replicas) > 0 && c.goodLeader(c.replicas[0]) {\n", New: "len(c.replicas) > 0 && c.mayLead(c.replicas[0]) {\n"},
