@@ -47,7 +47,6 @@ var toolWalk = []toolRun{
 	{line: "kafka-features --bootstrap-server %A upgrade --feature kraft.version=1"},
 	{line: "kafka-metadata-quorum --bootstrap-server %A describe --status"},
 	{line: "kafka-features --bootstrap-server %A describe"},
-	{line: "kafka-features --bootstrap-server %A downgrade --metadata 3.6"},
 	{line: "kafka-cluster cluster-id --bootstrap-server %A"},
 	{line: "kafka-leader-election --bootstrap-server %A --election-type preferred --all-topic-partitions"},
 	{line: "kafka-configs --bootstrap-server %A --alter --entity-type users --entity-name alice --entity-type clients --entity-default --add-config request_percentage=50,producer_byte_rate=1048576"},

@@ -272,7 +272,7 @@ func (l *metaLog) rollIfDue(n int) error {
 // lost, and another attempt would not say so. The next start finds it in Raft's log.
 func (l *metaLog) sync() error {
 	if err := l.f.Sync(); err != nil {
-		return fmt.Errorf("sync the metadata log: %v", err)
+		return fmt.Errorf("sync the metadata log: %v", err) //nolint:errorlint // who sees that it was full would try again
 	}
 	return nil
 }
