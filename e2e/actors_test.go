@@ -98,17 +98,22 @@ func (w *numbers) end(p int) (end int64) {
 	return end
 }
 
+// offsets asks where a topic's partitions begin or end, until all say it: connections may just have been lost, and a leader that is
+// new has to learn its high watermark first.
+func (s *scene) offsets(list func(context.Context, ...string) (kadm.ListedOffsets, error), topic string) (out kadm.ListedOffsets) {
+	s.t.Helper()
+	await(s.t, s.ctx, "the offsets of "+topic+" are told", func() bool {
+		var err error
+		out, err = list(s.ctx, topic)
+		return err == nil && out.Error() == nil
+	})
+	return out
+}
+
 // readAll reads the topic from its beginning to its end. Numbers have to grow in each partition: none is there twice or late.
 func (w *numbers) readAll() []map[int64]*kgo.Record {
 	w.s.t.Helper()
-	ends, err := w.s.adm.ListEndOffsets(w.s.ctx, w.topic)
-	if err != nil {
-		w.s.t.Fatal(err)
-	}
-	starts, err := w.s.adm.ListStartOffsets(w.s.ctx, w.topic)
-	if err != nil {
-		w.s.t.Fatal(err)
-	}
+	ends, starts := w.s.offsets(w.s.adm.ListEndOffsets, w.topic), w.s.offsets(w.s.adm.ListStartOffsets, w.topic)
 	got, last := make([]map[int64]*kgo.Record, w.partitions), make([]int, w.partitions)
 	for p := range got {
 		got[p], last[p] = map[int64]*kgo.Record{}, -1
@@ -255,10 +260,7 @@ func (x *shortener) judge() string {
 		x.s.t.Errorf("%s: %d sends failed", x.topic, x.failed)
 	}
 	got, lost := x.readAll(), 0
-	starts, err := x.s.adm.ListStartOffsets(x.s.ctx, x.topic)
-	if err != nil {
-		x.s.t.Fatal(err)
-	}
+	starts := x.s.offsets(x.s.adm.ListStartOffsets, x.topic)
 	for p, acked := range x.acked {
 		start, _ := starts.Lookup(x.topic, int32(p))
 		if start.Offset < x.deleted[p] || start.Offset == 0 && faultMinutes(x.s.t) > 0 {

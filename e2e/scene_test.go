@@ -330,10 +330,12 @@ func (s *scene) judge() {
 		s.t.Errorf("%d sends failed", out.Failed)
 	}
 	told, commits := s.group.Committed()
-	fetched, err := s.adm.FetchOffsets(s.ctx, "g")
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	var fetched kadm.OffsetResponses
+	await(s.t, s.ctx, "the commits are told", func() (ok bool) {
+		var err error
+		fetched, err = s.adm.FetchOffsets(s.ctx, "g")
+		return err == nil && fetched.Error() == nil
+	})
 	lost := 0
 	for p, want := range told {
 		if o, ok := fetched.Lookup("t", p); !ok || o.At < want {

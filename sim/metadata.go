@@ -200,7 +200,7 @@ func (m *metadata) replayOther(r mr.Record) error {
 		}
 		put(!r.Remove, r.Value, "quota %s %s", entity, r.Key)
 	case *mr.UserScramCredentialRecord:
-		put(true, fmt.Sprint(r.Salt, r.StoredKey, r.ServerKey, r.Iterations), "scram %q %d", r.Name, r.Mechanism)
+		put(true, fmt.Sprintf("%x %x %x %d", r.Salt, r.StoredKey, r.ServerKey, r.Iterations), "scram %q %d", r.Name, r.Mechanism)
 	case *mr.RemoveUserScramCredentialRecord:
 		put(false, nil, "scram %q %d", r.Name, r.Mechanism)
 	case *mr.NoOpRecord:

@@ -73,11 +73,11 @@ func TestWhatWasReadIsSynced(t *testing.T) {
 		id, term, vote, commit := uint64(7), uint64(2), uint64(7), uint64(1)
 		dir := "/data/raft"
 		hs := &pb.HardState{Term: &term, Vote: new(uint64), Commit: &commit}
-		l, err := createRaftLog(fs, dir, point{Index: 1, Term: 1, Conf: &pb.ConfState{Voters: []uint64{id}}}, hs, nil)
-		if err != nil {
+		if _, err := createRaftLog(fs, dir, point{Index: 1, Term: 1, Conf: &pb.ConfState{Voters: []uint64{id}}}, hs, nil); err != nil {
 			t.Fatal(err)
 		}
-		if l, err = openRaftLog(lies{fs}, dir); err != nil {
+		l, err := openRaftLog(lies{fs}, dir)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := l.write(nil, &pb.HardState{Term: &term, Vote: &vote, Commit: &commit}); err != nil { // and is killed before the sync

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ var running = linux{
 	kind: func(path string) (int64, error) {
 		var st syscall.Statfs_t
 		err := syscall.Statfs(path, &st)
-		return int64(st.Type), err
+		return int64(st.Type), err //nolint:unconvert // it is 32 bits wide elsewhere
 	},
 	uptime: func() (time.Duration, error) { // also while the machine is suspended, whose memory stays
 		var info syscall.Sysinfo_t
@@ -61,7 +62,7 @@ func (k linux) pageCache(name string) (Memory, error) {
 	if !ok {
 		return Memory{}, ErrNoMemory
 	}
-	volume, err := k.volume(name, uint64(st.Dev))
+	volume, err := k.volume(name, uint64(st.Dev)) //nolint:unconvert // it is 32 bits wide elsewhere
 	if err != nil {
 		return Memory{}, err
 	}
@@ -70,7 +71,7 @@ func (k linux) pageCache(name string) (Memory, error) {
 		return Memory{}, fmt.Errorf("uptime: %w", err)
 	}
 	return Memory{
-		ID:    fmt.Sprintf("boot %s, %s, file %d of %d.%09d", boot, volume, st.Ino, int64(st.Ctim.Sec), int64(st.Ctim.Nsec)),
+		ID:    fmt.Sprintf("boot %s, %s, file %d of %d.%09d", boot, volume, st.Ino, st.Ctim.Sec, st.Ctim.Nsec),
 		Began: k.now().Add(-up).Unix(),
 	}, nil
 }
@@ -113,7 +114,7 @@ func (k linux) volume(name string, dev uint64) (string, error) {
 		return "", fmt.Errorf("file system %#x of %s: %w", kind, name, ErrNoMemory)
 	}
 	if kind, err := k.kind(k.sys); err != nil || kind != sysfsMagic {
-		return "", fmt.Errorf("%s is not the kernel's own (%v): %w", k.sys, err, ErrNoMemory)
+		return "", fmt.Errorf("%s is not the kernel's own: %w", k.sys, errors.Join(err, ErrNoMemory))
 	}
 	device, err := filepath.EvalSymlinks(filepath.Join(k.sys, fmt.Sprintf("dev/block/%d:%d", major, minor)))
 	if err != nil {

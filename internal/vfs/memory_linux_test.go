@@ -108,7 +108,7 @@ func deviceOf(t *testing.T, file string) string {
 	t.Helper()
 	fi, err := os.Stat(file)
 	check(t, err)
-	major, minor := device(uint64(fi.Sys().(*syscall.Stat_t).Dev))
+	major, minor := device(uint64(fi.Sys().(*syscall.Stat_t).Dev)) //nolint:unconvert // it is 32 bits wide elsewhere
 	return fmt.Sprintf("%d:%d", major, minor)
 }
 
