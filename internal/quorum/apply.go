@@ -14,16 +14,27 @@ import (
 	"github.com/weir-stream/weir/internal/vfs"
 )
 
-// runApply writes committed entries to the metadata log and gives them to the Listener.
+// runApply writes committed entries to the metadata log and gives them to the Listener. After it has failed, the Listener
+// is still told that this node leads no more.
 func (q *Quorum) runApply(ctx context.Context) {
+	failed := false
 	for {
 		items := q.applyq.take(ctx)
 		if items == nil {
 			return
 		}
-		if err := q.applyItems(ctx, items); err != nil {
+		if !failed {
+			err := q.applyItems(ctx, items)
+			if err == nil {
+				continue
+			}
+			failed = true
 			q.fault(fmt.Errorf("metadata quorum: %w", err))
-			return
+		}
+		for _, i := range items {
+			if i.resigned {
+				q.cfg.Listener.Resigned(int32(q.term.Load()), q.leader.Load())
+			}
 		}
 	}
 }

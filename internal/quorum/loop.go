@@ -108,12 +108,15 @@ func (q *Quorum) tick() {
 		q.handing--
 		q.renounced = q.renounced || q.handing == 0 // the other did not take it
 	}
-	q.muted = q.renounced || q.stalled()
+	q.muted = q.renounced || q.stalled() || q.faulted.Load()
 	if q.renounced && q.electedTerm.Load() != 0 && q.sole() {
 		q.beginAnew()
 	}
 	if q.ticks++; q.ticks%ticksPerTimeout == 0 && q.electedTerm.Load() != 0 {
 		q.referAgain()
+	}
+	if q.faulted.Load() && q.electedTerm.Load() == 0 {
+		return // it could store no vote
 	}
 	if !q.outside() {
 		q.node.Tick()

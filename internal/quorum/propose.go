@@ -68,6 +68,12 @@ func (q *Quorum) propose(batch record.Batch) {
 // fault ends this node's part in the quorum: nothing is committed from then on.
 func (q *Quorum) fault(err error) {
 	q.log.Error("the metadata quorum has failed", "error", err)
+	q.faulted.Store(true)
+	q.inLoop(func() { // a leader that stores nothing would be obeyed as long as its process takes to end
+		if q.electedTerm.Load() != 0 {
+			q.renounce()
+		}
+	})
 	if q.cfg.OnFault != nil {
 		q.cfg.OnFault(err)
 	}

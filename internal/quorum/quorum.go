@@ -69,6 +69,7 @@ type Quorum struct {
 	// proposer is held from a look at NextOffset to the last Propose that rests on it.
 	proposer sync.Mutex
 
+	faulted     atomic.Bool  // nothing is stored any more, see fault
 	electedTerm atomic.Int64 // term in which Raft says that this node leads, 0: none
 	term        atomic.Int64
 	leader      atomic.Int32
