@@ -12,9 +12,9 @@ import (
 )
 
 // A voter whose Raft log was made on this directory may have voted and acknowledged before on one that was lost: in a
-// quorum that knows voters by node id nobody can tell. So such a voter gives its vote only to candidates whose log is
-// as empty as at the beginning of a quorum, until it has caught up with a leader. Neither does it stand for election, once it
-// has a part of a leader's log: its own vote would be the one that it must not give. The marker of that is a file.
+// quorum that knows voters by node id nobody can tell. So, until it has caught up with a leader, the vote of such a voter counts
+// only for candidates whose log is as empty as at the beginning of a quorum, or together with those of all other voters; its
+// own for itself too (see ballot.go). The marker of that is a file.
 const freshMarker = "fresh"
 
 // pullMarker says that the metadata log has, or may have, more than Raft's log accounts for, since it was fetched from
@@ -90,9 +90,9 @@ func (q *Quorum) mayAnswer(m *pb.Message) bool {
 	}
 	switch m.GetType() {
 	case pb.MsgVote, pb.MsgPreVote:
-		return m.GetIndex() <= firstIndex
+		return mayVote(m)
 	case pb.MsgTimeoutNow:
-		return false // it is to campaign
+		return false // it is to campaign, and another knows more
 	case pb.MsgApp:
 		q.aim(m.GetTerm(), max(m.GetCommit(), m.GetIndex()+uint64(len(m.GetEntries()))))
 	case pb.MsgSnap:
@@ -105,15 +105,6 @@ func (q *Quorum) mayAnswer(m *pb.Message) bool {
 		// The leader counts on what this voter had before. Only a new term forgets that.
 		q.send(m.GetFrom(), []*pb.Message{{Type: pb.MsgUnreachable.Enum(), From: &q.raftID, To: m.From, Term: m.Term, Index: &last}})
 		return false
-	}
-	return true
-}
-
-// maySend reports whether a message may leave this node.
-func (q *Quorum) maySend(m *pb.Message) bool {
-	switch m.GetType() {
-	case pb.MsgVote, pb.MsgPreVote:
-		return !q.fresh.Load() || m.GetIndex() <= firstIndex
 	}
 	return true
 }

@@ -40,55 +40,6 @@ func TestFreshVoterWaitsForTheLeadersTerm(t *testing.T) {
 	}
 }
 
-// TestFreshVoterDoesNotStand: a voter whose disk was lost and that has a part of a leader's log must not become leader with it, by its own vote
-// and that of another who is behind: what it had committed may be in the part that it lacks. With an empty log it stands, as
-// at the beginning of a quorum.
-func TestFreshVoterDoesNotStand(t *testing.T) {
-	for _, part := range []bool{false, true} {
-		s := newSimulation(t, t, 1, "", nil)
-		n := s.nodes[2]
-		s.posted = &[]parcel{}
-		from, to, term := s.nodes[1].q.raftID, n.q.raftID, uint64(3)
-		n.q.lives.set(from, lifeUntold)
-		n.q.lives.set(s.nodes[0].q.raftID, lifeUntold)
-		if part {
-			before, err := n.q.raft.mem.Term(firstIndex)
-			if err != nil {
-				t.Fatal(err)
-			}
-			first, index, old, commit := uint64(firstIndex), uint64(firstIndex+1), uint64(2), uint64(9)
-			n.q.step([]*pb.Message{{Type: pb.MsgApp.Enum(), From: &from, To: &to, Term: &term, Index: &first, LogTerm: &before, Commit: &commit,
-				Entries: []*pb.Entry{{Index: &index, Term: &old}}}})
-		} else {
-			n.q.step([]*pb.Message{{Type: pb.MsgHeartbeat.Enum(), From: &from, To: &to, Term: &term}})
-		}
-		n.turn()
-		n.appendStep()
-		n.q.step([]*pb.Message{{Type: pb.MsgTimeoutNow.Enum(), From: &from, To: &to, Term: &term}}) // a leader that goes
-		for range 5 * ticksPerTimeout {
-			n.turn()
-			n.appendStep()
-			n.q.tick()
-		}
-		asked := 0
-		for _, p := range *s.posted {
-			m := new(pb.Message)
-			if err := unmarshal(p.bytes, m); err != nil {
-				t.Fatal(err)
-			}
-			if typ := m.GetType(); typ == pb.MsgVote || typ == pb.MsgPreVote {
-				asked++
-			}
-		}
-		if !n.q.fresh.Load() || (asked > 0) == part {
-			t.Errorf("with a part of a log %v: it asked for %d votes", part, asked)
-		}
-		if got := n.q.node.BasicStatus().HardState.GetTerm(); got != term {
-			t.Errorf("with a part of a log %v: it went on to term %d", part, got)
-		}
-	}
-}
-
 // TestSilentLeaderIsNone: Raft may name a leader for ever that says nothing, to a learner that was removed. Such a node looks by
 // Fetch what has become of it, until a leader is heard of.
 func TestSilentLeaderIsNone(t *testing.T) {

@@ -121,7 +121,7 @@ func (q *Quorum) send(to uint64, ms []*pb.Message) { q.sendTo(to, q.lives.get(to
 
 // sendTo is send for messages that are meant for one log of the voter.
 func (q *Quorum) sendTo(to, life uint64, ms []*pb.Message) {
-	ms = without(ms, func(m *pb.Message) bool { return q.lives.isShunned(to, m.GetTerm()) || !q.maySend(m) })
+	ms = without(ms, func(m *pb.Message) bool { return q.lives.isShunned(to, m.GetTerm()) })
 	switch {
 	case len(ms) == 0:
 	case life == lifeUnknown:

@@ -219,11 +219,14 @@ func (q *Quorum) take(in input) {
 	switch m.GetType() {
 	case pb.MsgVote, pb.MsgPreVote:
 		q.tellCommit(m)
+		q.guard(m)
 	case pb.MsgAppResp, pb.MsgVoteResp:
 		q.lives.promised(m.GetFrom(), m.GetTerm())
 	}
-	if err := q.node.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) {
-		q.log.Debug("metadata quorum: message not taken", "type", m.GetType(), "error", err)
+	for _, m := range q.count(m) {
+		if err := q.node.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) {
+			q.log.Debug("metadata quorum: message not taken", "type", m.GetType(), "error", err)
+		}
 	}
 }
 
@@ -261,8 +264,10 @@ func (q *Quorum) handleReady() {
 		if rd.SoftState != nil || !raft.IsEmptyHardState(rd.HardState) {
 			q.noteRole()
 		}
+		q.ask(rd.Messages)
 		out := map[uint64][]*pb.Message{}
 		for _, m := range rd.Messages {
+			q.mark(m.GetResponses())
 			switch to := m.GetTo(); to {
 			case raft.LocalAppendThread:
 				q.appendq.put(appendItem{msg: m, lives: q.addressed(m)})

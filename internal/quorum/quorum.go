@@ -101,10 +101,12 @@ type Quorum struct {
 	changing    *memberChange
 	upgrading   *upgrade
 	told        map[int32]Voter // what the voters of a static quorum have said of themselves in this node's term
-	confPending bool            // a change of Raft's members is proposed and not applied
-	alone       int             // ticks without a leader
-	heardAt     uint64          // ticks when a leader was last heard of
-	renounced   bool            // what was proposed did not go into Raft's log, so no offset is certain until the next term
+	ballot      ballot
+	guarded     map[asked]uint64 // questions that this node answers as a fresh voter, and their terms
+	confPending bool             // a change of Raft's members is proposed and not applied
+	alone       int              // ticks without a leader
+	heardAt     uint64           // ticks when a leader was last heard of
+	renounced   bool             // what was proposed did not go into Raft's log, so no offset is certain until the next term
 
 	// Owned by the apply worker.
 	snapEnd int64 // what the loaded snapshot contains is not given to the Listener again

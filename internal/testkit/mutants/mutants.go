@@ -19,8 +19,9 @@ const (
 	quorumCheck  = "^TestSimulation$"        // quorum: voters on disks and a network that fail
 	upgradeCheck = "^TestUpgradeSimulation$" // quorum: the same, with a static quorum that becomes a dynamic one
 	votersCheck  = "^TestDynamicSimulation$" // quorum: the same, with voters that are added, removed and wiped
-	crashCheck   = "^TestCrash$"             // log: power cuts at any call
-	wholeCheck   = "^TestCluster$"           // sim: whole clusters
+	ballotCheck  = "^TestVotesOfFreshVotersCountTogether$"
+	crashCheck   = "^TestCrash$"   // log: power cuts at any call
+	wholeCheck   = "^TestCluster$" // sim: whole clusters
 )
 
 // All are the mutants.
@@ -74,8 +75,8 @@ var rooms = []Mutant{
 	{Name: "a shrunk ISR keeps its replicas from leading for ever", File: "internal/controller/election.go", Check: "^TestEligibleLeaders$",
 		Old: "	if len(c.isr) >= c.minISR {\n", New: "	if len(c.isr) > 0 {\n"},
 
-	{Name: "a wiped voter votes under its old id", File: "internal/quorum/fresh.go", Check: quorumCheck, Seeds: 400,
-		Old: "	if !q.fresh.Load() {\n		return true\n	}\n	switch", New: "	if !q.fresh.Load() || m != nil {\n		return true\n	}\n	switch"},
+	{Name: "a wiped voter votes under its old id", File: "internal/quorum/ballot.go", Check: quorumCheck, Seeds: 400,
+		Old: "	if q.fresh.Load() && m.GetIndex() > firstIndex {", New: "	if q.fresh.Load() && m == nil {"},
 	{Name: "two changes of the voters at once", File: "internal/quorum/members.go", Check: votersCheck, Seeds: 200,
 		Old: "	if q.changing != nil || q.confPending || len(q.learners()) > 0 {", New: "	if false {"},
 	{Name: "a voter is said to be added before that is committed", File: "internal/quorum/members.go", Check: votersCheck, Seeds: 200,
@@ -94,8 +95,16 @@ var rooms = []Mutant{
 		Old: "	out.UnknownTags = r.UnknownTags\n", New: ""},
 	{Name: "a founder with another directory is taken for the first", File: "internal/quorum/upgrade.go", Check: upgradeCheck, Seeds: 60,
 		Old: "		if slices.Equal(one, want) {", New: "		if slices.Equal(one[:4], want[:4]) {"},
-	{Name: "a fresh voter stands for election", File: "internal/quorum/fresh.go", Check: "^TestFreshVoterDoesNotStand$",
-		Old: "return !q.fresh.Load() || m.GetIndex() <= firstIndex", New: "return m != nil"},
+	{Name: "a fresh voter elects itself with a majority", File: "internal/quorum/ballot.go", Check: ballotCheck,
+		Old: "fresh: q.fresh.Load() && m.GetIndex() > firstIndex", New: "fresh: m == nil"},
+	{Name: "a fresh vote makes a majority", File: "internal/quorum/ballot.go", Check: ballotCheck,
+		Old: "	case from != q.raftID && (marked || b.fresh):", New: "	case from != q.raftID && b.fresh:"},
+	{Name: "fresh votes count while a voter is being added", File: "internal/quorum/ballot.go", Check: ballotCheck,
+		Old: "	return !q.addsVoter()", New: "	return true"},
+	{Name: "fresh votes do not count at all", File: "internal/quorum/ballot.go", Check: "^TestFirstLeaderEndsBeforeOthersHaveCaughtUp$",
+		Old: "	return !q.addsVoter()", New: "	return false"},
+	{Name: "a fresh voter votes for who does not count that apart", File: "internal/quorum/ballot.go", Check: "^TestFreshVoterMarksItsVote$",
+		Old: "return m.GetIndex() <= firstIndex || bytes.Equal(m.GetContext(), countsFresh)", New: "return m != nil"},
 	{Name: "messages to a voter's lost log are taken", File: "internal/quorum/serve.go", Check: "^TestLateMessagesToALostLog$",
 		Old: " || t.ToLog != q.life {", New: " {"},
 	{Name: "a former leader promises what is not on its disk", File: "internal/replica/fetcher.go", Check: "^TestFormerLeaderSyncsBeforeItFollows$",
