@@ -143,3 +143,27 @@ func tooMany() *kmsg.CreateTopicsRequest {
 	req.Topics = append(req.Topics, topic)
 	return req
 }
+
+// TestAnswerWaitsForCommit: an answer leaves when all that was proposed before it is committed and published, not sooner: also one that changed
+// nothing itself may rest on it.
+func TestAnswerWaitsForCommit(t *testing.T) {
+	k := newCluster(t)
+	done := make(chan []bool, 1)
+	k.c.post(func() {
+		applied, proposed := k.c.applied, k.c.proposed
+		var seen []bool
+		answered := false
+		k.c.proposed = applied + 2
+		k.c.settle(func(error) { answered = true })
+		seen = append(seen, answered)
+		k.c.published(applied + 1)
+		seen = append(seen, answered)
+		k.c.published(applied + 2)
+		seen = append(seen, answered)
+		k.c.applied, k.c.proposed = applied, proposed
+		done <- seen
+	})
+	if got := <-done; !slices.Equal(got, []bool{false, false, true}) {
+		t.Errorf("answered after it was proposed, half of it committed, all committed: %v", got)
+	}
+}

@@ -64,6 +64,31 @@ func TestCommitIndexGoesWithEntries(t *testing.T) {
 	}
 }
 
+// TestVoteIsDurable: a vote, or a new term, that comes without entries is on the disk before anybody hears of it.
+func TestVoteIsDurable(t *testing.T) {
+	fs := newFS(t)
+	id, commit := uint64(7), uint64(1)
+	dir := "/data/raft"
+	state := func(term, vote uint64) *pb.HardState { return &pb.HardState{Term: &term, Vote: &vote, Commit: &commit} }
+	l, err := createRaftLog(fs, dir, point{Index: 1, Term: 1, Conf: &pb.ConfState{Voters: []uint64{id}}}, state(2, 0), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &Quorum{raft: l, raftID: id, cfg: Config{Now: time.Now}}
+	for _, want := range []*pb.HardState{state(2, 8), state(3, 0), state(3, 9)} {
+		if err := q.appendItems(t.Context(), []appendItem{{msg: &pb.Message{Term: want.Term, Vote: want.Vote, Commit: want.Commit}}}); err != nil {
+			t.Fatal(err)
+		}
+		cut, err := openRaftLog(fs.Crash(rand.New(rand.NewPCG(1, 1))), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cut.hs; got.GetTerm() != want.GetTerm() || got.GetVote() != want.GetVote() {
+			t.Errorf("after a power cut it has voted for %d in term %d, want %d in %d", got.GetVote(), got.GetTerm(), want.GetVote(), want.GetTerm())
+		}
+	}
+}
+
 // TestWhatWasReadIsSynced: a process that is killed between writing a group and syncing it leaves the group in the page cache. The
 // next one reads it, takes the vote and the entries in it for promised, and writes behind it: a power cut must not take it
 // away then, nor leave a hole, which would count as damage.
