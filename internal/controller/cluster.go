@@ -150,10 +150,10 @@ func (c *Controller) checkFeatures(req *kmsg.BrokerRegistrationRequest) error {
 }
 
 // sessionValid reports whether a broker's process must be taken for alive: it was heard of in this term, not too long
-// ago. This node's own broker lives in this process, so an older incarnation of it is dead.
+// ago. That holds for this node's own broker too: with the process that it was part of, its controller's term ended.
 func (c *Controller) sessionValid(b *image.Broker) bool {
 	live := c.brokers[b.ID]
-	if b.ID == c.cfg.NodeID || live == nil || !live.heard || b.Fenced {
+	if live == nil || !live.heard || b.Fenced {
 		return false
 	}
 	return c.cfg.Now().Sub(live.contact) < c.settings().Millis("broker.session.timeout.ms")
@@ -403,6 +403,7 @@ func (c *Controller) unfenced() (n int) {
 // unregisterBroker answers UnregisterBroker v0.
 func (c *Controller) unregisterBroker(_ RequestContext, req *kmsg.UnregisterBrokerRequest) (decision, error) {
 	resp := req.ResponseKind().(*kmsg.UnregisterBrokerResponse)
+	resp.ErrorMessage = kmsg.StringPtr("")
 	b := c.state.Broker(req.BrokerID)
 	if b == nil {
 		return decision{}, refuse(wire.BrokerIdNotRegistered, "Broker ID %d is not currently registered", req.BrokerID)

@@ -222,6 +222,26 @@ func TestEligibleLeaders(t *testing.T) {
 	}
 }
 
+// TestReplicaInALostDirectory: a broker that says of a replica that it lies in a directory which it does not have any more
+// loses its place in the ISR, and does not lead.
+func TestReplicaInALostDirectory(t *testing.T) {
+	k := three(t, 1)
+	p := k.partition(0)
+	k.alter(0, p.Replicas...)
+	req := kmsg.NewPtrAssignReplicasToDirsRequest()
+	req.BrokerID, req.BrokerEpoch = p.Leader, k.epochs[p.Leader]
+	topic := kmsg.NewAssignReplicasToDirsRequestDirectoryTopic()
+	topic.TopicID, topic.Partitions = k.c.Image().TopicByName("t").ID, []kmsg.AssignReplicasToDirsRequestDirectoryTopicPartition{{}}
+	dir := kmsg.NewAssignReplicasToDirsRequestDirectory()
+	dir.ID, dir.Topics = image.DirectoryLost, []kmsg.AssignReplicasToDirsRequestDirectoryTopic{topic}
+	req.Directories = append(req.Directories, dir)
+	ask[*kmsg.AssignReplicasToDirsResponse](k, req)
+	now := k.partition(0)
+	if now.Leader == p.Leader || !now.HasLeader() || now.InSync(p.Leader) || now.LeaderEpoch != p.LeaderEpoch+1 || now.Directory(p.Leader) != image.DirectoryLost {
+		t.Errorf("%+v, and %d still leads or counts", now, p.Leader)
+	}
+}
+
 // TestWipedLastLeader: the last replica in sync loses its disk, and the one that was eligible dies without flushing. The leader
 // comes back with an empty directory: it must not lead, whatever the order, and the other does, which has all but what it had not
 // flushed.
@@ -407,6 +427,7 @@ func TestRegistrationIsChecked(t *testing.T) {
 		{"as it should be", func(*kmsg.BrokerRegistrationRequest) {}, wire.None},
 		{"another cluster", func(r *kmsg.BrokerRegistrationRequest) { r.ClusterID = "x" }, wire.InconsistentClusterId},
 		{"an id in use", func(r *kmsg.BrokerRegistrationRequest) { r.BrokerID = 2; r.LogDirs = [][16]byte{{2, 0xd1}} }, wire.DuplicateBrokerRegistration},
+		{"the id of the controller's own broker", func(r *kmsg.BrokerRegistrationRequest) { r.BrokerID = 1; r.LogDirs = [][16]byte{{1, 0xd1}} }, wire.DuplicateBrokerRegistration},
 		{"a directory in use", func(r *kmsg.BrokerRegistrationRequest) { r.BrokerID = 4; r.LogDirs = [][16]byte{{2, 0xd1}} }, wire.InvalidRegistration},
 		{"no directory", func(r *kmsg.BrokerRegistrationRequest) { r.LogDirs = nil }, wire.InvalidRegistration},
 		{"a reserved directory", func(r *kmsg.BrokerRegistrationRequest) { r.LogDirs = [][16]byte{{15: 1}} }, wire.InvalidRegistration},
@@ -462,6 +483,7 @@ func TestDirectoryThatFailedBeforeTheStart(t *testing.T) {
 			if clean {
 				previous = k.epochs[1]
 			}
+			k.clock.Add(int64(10 * time.Second)) // nobody takes the former process for alive
 			k.registerWith(1, previous, dirs...)
 		}
 		again(clean, [16]byte{1, 0xd2})

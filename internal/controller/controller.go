@@ -245,10 +245,18 @@ const maxQueued = 20000
 // maxBatchRecords is how many records one batch of the metadata log has at most, as in Kafka.
 const maxBatchRecords = 10000
 
+// elsewhere is the refusal of a controller that is not the active one.
+func (c *Controller) elsewhere() error {
+	if id := c.q.Status().LeaderID; id >= 0 && id != c.cfg.NodeID {
+		return refuse(wire.NotController, "The active controller appears to be node %d.", id)
+	}
+	return wire.NotController
+}
+
 // decide runs in the loop.
 func (c *Controller) decide(h handlerFunc, rc RequestContext, req kmsg.Request, done func(kmsg.Response, error)) {
 	if !c.active {
-		done(nil, wire.NotController)
+		done(nil, c.elsewhere())
 		return
 	}
 	if c.proposed-c.applied > maxUncommitted {

@@ -15,25 +15,29 @@ import (
 // describeQuorum answers DescribeQuorum v0 to v2 (KIP-595, 836, 853).
 func (c *Controller) describeQuorum(_ RequestContext, req *kmsg.DescribeQuorumRequest) (decision, error) {
 	resp := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
+	resp.ErrorMessage = kmsg.StringPtr("")
 	st := c.q.Status()
+	known := false // whether it is the quorum that is asked for
 	for _, t := range req.Topics {
 		out := kmsg.NewDescribeQuorumResponseTopic()
 		out.Topic = t.Topic
 		for _, p := range t.Partitions {
 			entry := kmsg.NewDescribeQuorumResponseTopicPartition()
-			entry.Partition = p.Partition
+			entry.Partition, entry.ErrorMessage = p.Partition, kmsg.StringPtr("")
 			if t.Topic != metadataTopic || p.Partition != 0 {
 				entry.ErrorCode = int16(wire.UnknownTopicOrPartition)
+				entry.ErrorMessage = kmsg.StringPtr(defaultMessage(wire.UnknownTopicOrPartition))
 				out.Partitions = append(out.Partitions, entry)
 				continue
 			}
+			known = true
 			entry.LeaderID, entry.LeaderEpoch, entry.HighWatermark = st.LeaderID, st.LeaderEpoch, st.HighWatermark
 			entry.CurrentVoters, entry.Observers = quorumReplicas(st.States), quorumReplicas(st.Observers)
 			out.Partitions = append(out.Partitions, entry)
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
-	if req.Version >= 2 {
+	if req.Version >= 2 && known {
 		for _, v := range st.Voters {
 			node := kmsg.NewDescribeQuorumResponseNode()
 			node.NodeID = v.ID

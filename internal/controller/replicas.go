@@ -336,8 +336,15 @@ func (c *Controller) assignOne(b *image.Broker, dir image.UUID, id image.TopicID
 	if p.Directory(b.ID) == dir {
 		return nil, nil
 	}
-	r := mr.NewPartitionChangeRecord()
-	r.TopicID, r.PartitionID = id, index
+	var r *mr.PartitionChangeRecord
+	if !b.Online(dir) && (p.InSync(b.ID) || p.Leader == b.ID) { // it says that the replica lies in a directory that it has lost
+		u := updates{remove: image.NoLeader, add: image.NoLeader, unclean: image.NoLeader, offlineOf: b.ID, offline: []image.UUID{p.Directory(b.ID)}}
+		r = c.updateOf(&u, t, index, p, c.uncleanAllowed(t.Name)).build()
+	}
+	if r == nil {
+		r = mr.NewPartitionChangeRecord()
+		r.TopicID, r.PartitionID = id, index
+	}
 	r.Directories = slices.Clone(p.Directories)
 	r.Directories[at] = dir
 	if slices.Contains(p.LastKnownELR, b.ID) && !b.Online(p.Directory(b.ID)) {

@@ -161,7 +161,7 @@ func (p *pendingProduce) hintOf(ti, pi int, rep *replica.Replica) {
 // hint tells a client that came to the wrong broker where the leader is (KIP-951).
 func (p *pendingProduce) hint(ti, pi int, h *wire.LeaderHint) {
 	out := &p.resp.Topics[ti].Partitions[pi]
-	if p.r.Version < 10 || wire.Code(out.ErrorCode) != wire.NotLeaderOrFollower || h == nil || h.LeaderID < 0 {
+	if p.r.Version < 10 || wire.Code(out.ErrorCode) != wire.NotLeaderOrFollower || h == nil {
 		return
 	}
 	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = h.LeaderID, h.LeaderEpoch

@@ -25,7 +25,7 @@ import (
 // is committed or max.wait.ms is over.
 func (b *Broker) handleFetch(r *wire.Request) {
 	req := r.Body.(*kmsg.FetchRequest)
-	by := replica.Reader{Follower: req.ReplicaID, BrokerEpoch: -1, CommittedOnly: req.IsolationLevel == 1, AnyReplica: r.Version >= 11, Rack: req.Rack}
+	by := replica.Reader{Follower: req.ReplicaID, BrokerEpoch: -1, CommittedOnly: req.IsolationLevel == 1, AnyReplica: r.Version >= 11 || req.ReplicaID == debuggingReplica, Rack: req.Rack}
 	if r.Version >= 15 {
 		by.Follower, by.BrokerEpoch = req.ReplicaState.ID, req.ReplicaState.Epoch
 	}
@@ -360,7 +360,9 @@ func (f *fetch) answer(resp *wire.FetchResponse) {
 			resp.SessionID = s.id
 		}
 	}
-	resp.NodeEndpoints = f.b.fetchEndpoints(resp, f.r.Version, f.r.Conn.Listener)
+	if !f.follower { // followers hear from the controller who leads where
+		resp.NodeEndpoints = f.b.fetchEndpoints(resp, f.r.Version, f.r.Conn.Listener)
+	}
 	f.r.Reply(resp)
 }
 

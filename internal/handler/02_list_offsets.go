@@ -3,9 +3,13 @@ package handler
 import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
 )
+
+// debuggingReplica is the replica id of a tool that asks any replica for what it has, and not for what is committed.
+const debuggingReplica = -2
 
 // ListOffsets, versions 1 to 11.
 //
@@ -67,7 +71,9 @@ func (b *Broker) listOffset(r *wire.Request, req *kmsg.ListOffsetsRequest, topic
 	if !timestampAllowed(p.Timestamp, r.Version) {
 		return wire.UnsupportedVersion
 	}
-	off, ts, epoch, err := b.Replicas.OffsetFor(rep, p.Timestamp, p.CurrentLeaderEpoch, req.ReplicaID == -1, req.IsolationLevel == 1)
+	off, ts, epoch, err := b.Replicas.OffsetFor(rep, p.Timestamp, p.CurrentLeaderEpoch, replica.OffsetReader{
+		Consumer: req.ReplicaID == -1, CommittedOnly: req.IsolationLevel == 1, AnyReplica: req.ReplicaID == debuggingReplica,
+	})
 	if r.Version < 5 && wire.CodeOf(err) == wire.OffsetNotAvailable {
 		err = wire.LeaderNotAvailable
 	}

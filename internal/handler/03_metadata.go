@@ -215,6 +215,12 @@ func (b *Broker) topicMetadata(r *wire.Request, req *kmsg.MetadataRequest, img *
 				}
 			}
 		}
+		if r.Version == 0 { // which has no offline replicas, but an error for them
+			mp.Replicas, mp.ISR = reachable(img, p.Replicas, r.Conn.Listener), reachable(img, p.ISR, r.Conn.Listener)
+			if mp.ErrorCode == 0 && (len(mp.Replicas) < len(p.Replicas) || len(mp.ISR) < len(p.ISR)) {
+				mp.ErrorCode = int16(wire.ReplicaNotAvailable)
+			}
+		}
 		out.Partitions = append(out.Partitions, mp)
 	}
 	return out

@@ -34,6 +34,19 @@ func (b *Broker) offlineReplicas(img *image.Image, p *image.Partition) []int32 {
 	return off
 }
 
+// reachable are those of these brokers that are there for who came by a listener.
+func reachable(img *image.Image, brokers []int32, listener string) []int32 {
+	out := make([]int32, 0, len(brokers))
+	for _, id := range brokers {
+		if br := img.Broker(id); br != nil && !br.Fenced {
+			if _, ok := br.Endpoint(listener); ok {
+				out = append(out, id)
+			}
+		}
+	}
+	return out
+}
+
 // lost reports whether a replica's directory is known and not among the broker's online ones.
 func lost(br *image.Broker, dir image.UUID) bool {
 	switch dir {

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -76,10 +77,7 @@ type FetchResult struct {
 // even if it is larger than maxBytes. What a follower has is taken over with its first Read of a request.
 func (m *Manager) Read(s *FetchSpec, by *Reader, maxBytes int, minOneBatch bool) FetchResult {
 	res := FetchResult{ReadInfo: log.ReadInfo{HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1}, Preferred: -1}
-	role, l, err := s.Replica.logFor(by)
-	if err == nil {
-		err = role.CheckLeaderEpoch(s.CurrentLeaderEpoch)
-	}
+	role, l, err := s.Replica.logFor(by, s.CurrentLeaderEpoch)
 	if err == nil && s.LastFetchedEpoch >= 0 {
 		var known bool
 		if res.Diverging, known = partition.Divergence(l, s.LastFetchedEpoch, s.Offset); !known {
@@ -121,12 +119,18 @@ func (m *Manager) Read(s *FetchSpec, by *Reader, maxBytes int, minOneBatch bool)
 }
 
 // logFor returns the role and the log for a reader: the leader serves all, a follower the consumers that may come to it.
-func (r *Replica) logFor(by *Reader) (*partition.Role, *log.Log, error) {
-	role, l, err := r.leaderLog()
-	if err == nil || !by.AnyReplica || by.follows() || role.Leads() || role.Leader < 0 {
+func (r *Replica) logFor(by *Reader, claimed partition.LeaderEpoch) (*partition.Role, *log.Log, error) {
+	role, l, err := r.leaderLog(claimed)
+	if !by.AnyReplica || by.follows() || role.Leader < 0 || !errors.Is(err, wire.NotLeaderOrFollower) {
 		return role, l, err
 	}
-	if l = r.log.Load(); l == nil {
+	return r.replicaLog()
+}
+
+// replicaLog returns the role and the log for a request that any replica may serve.
+func (r *Replica) replicaLog() (*partition.Role, *log.Log, error) {
+	role, l := r.role.Load(), r.log.Load()
+	if l == nil {
 		return role, nil, wire.KafkaStorageError
 	}
 	return role, l, nil

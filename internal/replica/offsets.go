@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"errors"
+
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
 	"github.com/weir-stream/weir/internal/wire"
@@ -16,17 +18,25 @@ const (
 	EarliestPendingTimestamp = -6
 )
 
+// OffsetReader says whose offsets are asked for.
+type OffsetReader struct {
+	// Consumer bounds the answer by the high watermark, CommittedOnly by the last stable offset.
+	Consumer, CommittedOnly bool
+	// AnyReplica has a follower answer with its own offsets: for tools that compare replicas.
+	AnyReplica bool
+}
+
 // OffsetFor answers ListOffsets for one partition: an offset, the timestamp found (-1 for the special ones) and
-// the leader epoch of the offset. forConsumer bounds the answer by the high watermark, committedOnly by the last
-// stable offset. A time after the last record gives -1, -1, -1.
-func (m *Manager) OffsetFor(r *Replica, timestamp int64, claimed partition.LeaderEpoch, forConsumer, committedOnly bool) (offset, ts int64, epoch int32, err error) {
-	role, l, err := r.leaderLog()
-	if err == nil {
-		err = role.CheckLeaderEpoch(claimed)
+// the leader epoch of the offset. A time after the last record gives -1, -1, -1.
+func (m *Manager) OffsetFor(r *Replica, timestamp int64, claimed partition.LeaderEpoch, by OffsetReader) (offset, ts int64, epoch int32, err error) {
+	role, l, err := r.leaderLog(claimed)
+	if by.AnyReplica && errors.Is(err, wire.NotLeaderOrFollower) {
+		role, l, err = r.replicaLog()
 	}
 	if err != nil {
 		return -1, -1, -1, err
 	}
+	forConsumer, committedOnly := by.Consumer, by.CommittedOnly
 	end := l.LogEndOffset()
 	if forConsumer {
 		end = l.HighWatermark()
@@ -73,10 +83,7 @@ func (r *Replica) epochStart() int64 {
 
 // EpochEnd answers OffsetForLeaderEpoch: the largest epoch at or below the asked one, and where it ended.
 func (m *Manager) EpochEnd(r *Replica, epoch, claimed partition.LeaderEpoch) (int32, int64, error) {
-	role, l, err := r.leaderLog()
-	if err == nil {
-		err = role.CheckLeaderEpoch(claimed)
-	}
+	_, l, err := r.leaderLog(claimed)
 	if err != nil {
 		return -1, -1, err
 	}
@@ -87,7 +94,7 @@ func (m *Manager) EpochEnd(r *Replica, epoch, claimed partition.LeaderEpoch) (in
 // DeleteRecords moves the start of a partition up to offset, or to the high watermark for -1, and returns the low
 // watermark after it.
 func (m *Manager) DeleteRecords(r *Replica, offset int64) (int64, error) {
-	_, l, err := r.leaderLog()
+	_, l, err := r.leaderLog(anyEpoch)
 	if err != nil {
 		return -1, err
 	}
@@ -111,7 +118,7 @@ func (m *Manager) Producers(r *Replica) ([]log.ActiveProducer, error) {
 	if l := r.Log(); l != nil { // a follower's too, as in Kafka
 		return l.ActiveProducers()
 	}
-	_, l, err := r.leaderLog()
+	_, l, err := r.leaderLog(anyEpoch)
 	if err != nil {
 		return nil, err
 	}

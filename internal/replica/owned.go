@@ -26,7 +26,7 @@ func (m *Manager) Owned(topic string, index int32) (*Owned, partition.LeaderEpoc
 	if code != wire.None {
 		return nil, -1, wire.NotCoordinator
 	}
-	role, _, err := r.leaderLog()
+	role, _, err := r.leaderLog(anyEpoch)
 	if err != nil {
 		return nil, -1, fmt.Errorf("%s-%d: %w (%w)", topic, index, wire.NotCoordinator, err)
 	}

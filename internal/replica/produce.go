@@ -19,15 +19,14 @@ func (m *Manager) Append(r *Replica, batches []byte, acks int16) (log.AppendInfo
 }
 
 func (m *Manager) append(r *Replica, batches []byte, acks int16, epoch partition.LeaderEpoch, opt log.AppendOptions) (log.AppendInfo, error) {
-	role, l, err := r.leaderLog()
-	if err == nil {
-		err = role.CheckLeaderEpoch(epoch)
-	}
-	if err == nil && acks == -1 {
-		err = role.CheckInSync(int(r.minInSync.Load()))
-	}
+	role, l, err := r.leaderLog(epoch)
 	if err != nil {
 		return log.AppendInfo{BaseOffset: -1, LogStartOffset: -1}, err
+	}
+	if acks == -1 {
+		if err := role.CheckInSync(int(r.minInSync.Load())); err != nil {
+			return log.AppendInfo{BaseOffset: -1, LogStartOffset: l.LogStartOffset()}, err
+		}
 	}
 	info, err := l.AppendAsLeader(batches, role.LeaderEpoch, opt)
 	if err != nil {
@@ -160,7 +159,7 @@ func (w *commitWait) check(s *CommitSpec) {
 
 // settled reports whether the outcome is known.
 func (s *CommitSpec) settled() (wire.Code, bool) {
-	role, l, err := s.Replica.leaderLog()
+	role, l, err := s.Replica.leaderLog(anyEpoch)
 	if err != nil {
 		return wire.CodeOf(err), true
 	}

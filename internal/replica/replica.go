@@ -47,10 +47,18 @@ func (r *Replica) Log() *log.Log { return r.log.Load() }
 // MinInSync is the topic's min.insync.replicas.
 func (r *Replica) MinInSync() int { return int(r.minInSync.Load()) }
 
-// leaderLog returns the role and the log for a request that only the leader may serve.
-func (r *Replica) leaderLog() (*partition.Role, *log.Log, error) {
+// anyEpoch is claimed by who does not say which leader epoch is the current one.
+const anyEpoch = -1
+
+// leaderLog returns the role and the log for a request that only the leader may serve, in the epoch that the asker claims
+// is the current one. That is looked at first: to know that metadata is out of date is of more use than that it leads elsewhere.
+func (r *Replica) leaderLog(claimed partition.LeaderEpoch) (*partition.Role, *log.Log, error) {
 	role := r.role.Load()
-	if err := role.CheckLeader(); err != nil {
+	err := role.CheckLeaderEpoch(claimed)
+	if err == nil {
+		err = role.CheckLeader()
+	}
+	if err != nil {
 		return role, nil, err
 	}
 	l := r.log.Load()

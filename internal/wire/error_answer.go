@@ -32,6 +32,13 @@ func ErrorResponse(req kmsg.Request, code Code, message string) kmsg.Response {
 			m.fill(reflect.ValueOf(req.Dirs[i]), reflect.ValueOf(&one).Elem())
 			moved.Topics = append(moved.Topics, one.Topics...)
 		}
+	case *kmsg.AlterPartitionRequest:
+		resp.(*kmsg.AlterPartitionResponse).ErrorCode = int16(code) // refused as a whole, without a word of its partitions
+	case *kmsg.CreateTopicsRequest:
+		m.fill(reflect.ValueOf(req).Elem(), reflect.ValueOf(resp).Elem())
+		for i := range resp.(*kmsg.CreateTopicsResponse).Topics {
+			resp.(*kmsg.CreateTopicsResponse).Topics[i].Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+		}
 	case *kmsg.AlterUserSCRAMCredentialsRequest:
 		scramErrors(req, resp.(*kmsg.AlterUserSCRAMCredentialsResponse), m)
 	default:

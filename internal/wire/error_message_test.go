@@ -16,6 +16,14 @@ func TestErrorResponseExplains(t *testing.T) {
 	if len(resp.Topics) != 1 || Code(resp.Topics[0].ErrorCode) != NotController || resp.Topics[0].ErrorMessage == nil || *resp.Topics[0].ErrorMessage != "ask again" {
 		t.Fatalf("%+v", resp.Topics)
 	}
+	if resp.Topics[0].Configs == nil {
+		t.Error("null where there are no settings")
+	}
+	alter := kmsg.NewPtrAlterPartitionRequest()
+	alter.Topics = append(alter.Topics, kmsg.NewAlterPartitionRequestTopic())
+	if resp := ErrorResponse(alter, StaleBrokerEpoch, "").(*kmsg.AlterPartitionResponse); Code(resp.ErrorCode) != StaleBrokerEpoch || len(resp.Topics) != 0 {
+		t.Errorf("refused as a whole: %+v", resp)
+	}
 	quorum := kmsg.NewPtrDescribeQuorumRequest()
 	quorum.Version = 2
 	if resp := ErrorResponse(quorum, NotController, "").(*kmsg.DescribeQuorumResponse); Code(resp.ErrorCode) != NotController || resp.ErrorMessage != nil {
