@@ -30,10 +30,10 @@ const maxShown = 40
 func TestScenarios(t *testing.T) {
 	explained := explanations(t)
 	only := regexp.MustCompile(os.Getenv("WEIR_CONFORM_ONLY"))
-	ref := remembered(t, only)
+	ref := remembered(t, "", only)
 	if ref == nil {
 		ref = play(t, "reference", scenarios.All(), func(t *testing.T) *brokers.Broker { return apache(t, nil) }, only)
-		remember(t, ref)
+		remember(t, "", ref)
 	}
 	sub := play(t, "subject", scenarios.All(), func(t *testing.T) *brokers.Broker { return subject(t, nil) }, only)
 	if len(ref) == 0 || len(sub) == 0 {
@@ -72,8 +72,8 @@ func play(t *testing.T, side string, all []script.Scenario, broker func(*testing
 // remembered reads what Apache Kafka said last time from the file named by
 // WEIR_CONFORM_REFERENCE, so that a person who works on a difference needs no
 // JVM for each try. Scenarios that are not in the file are not judged.
-func remembered(t *testing.T, only *regexp.Regexp) map[string]script.Transcript {
-	path := os.Getenv("WEIR_CONFORM_REFERENCE")
+func remembered(t *testing.T, kind string, only *regexp.Regexp) map[string]script.Transcript {
+	path := reference(kind)
 	if path == "" {
 		return nil
 	}
@@ -89,8 +89,17 @@ func remembered(t *testing.T, only *regexp.Regexp) map[string]script.Transcript 
 	return out
 }
 
-func remember(t *testing.T, ref map[string]script.Transcript) {
+// reference is the file of one kind of scenarios beside the one that is named, or "".
+func reference(kind string) string {
 	path := os.Getenv("WEIR_CONFORM_REFERENCE")
+	if path == "" {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(path), kind+filepath.Base(path))
+}
+
+func remember(t *testing.T, kind string, ref map[string]script.Transcript) {
+	path := reference(kind)
 	if path == "" {
 		return
 	}

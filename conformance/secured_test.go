@@ -38,10 +38,10 @@ func compareSecured(t *testing.T, all []script.Scenario, props map[string]string
 	t.Helper()
 	explained := explanations(t)
 	only := regexp.MustCompile(os.Getenv("WEIR_CONFORM_ONLY"))
-	ref := remembered(t, only)
+	ref := remembered(t, "", only)
 	if ref == nil {
 		ref = play(t, "reference", all, func(t *testing.T) *brokers.Broker { return apache(t, props) }, only)
-		remember(t, ref)
+		remember(t, "", ref)
 	}
 	sub := play(t, "subject", all, func(t *testing.T) *brokers.Broker { return subject(t, props) }, only)
 	if len(ref) == 0 || len(sub) == 0 {

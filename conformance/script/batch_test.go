@@ -23,7 +23,7 @@ func TestBatchesComeBack(t *testing.T) {
 }
 
 func TestNaming(t *testing.T) {
-	n := newNaming(1_795_000_000_000, "127.0.0.1:20800", "/data")
+	n := newNaming(1_795_000_000_000, placeNames("127.0.0.1:20800", "/data", ""))
 	answer := struct {
 		TopicID    [16]byte
 		ProducerID int64

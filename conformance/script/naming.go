@@ -19,13 +19,13 @@ type naming struct {
 	strings []string // pairs for strings.NewReplacer
 	ids     map[string]string
 	count   map[string]int
+	several bool // nodes
 }
 
-func newNaming(base int64, addr, dataDir string) *naming {
-	_, port, _ := strings.Cut(addr, ":")
+func newNaming(base int64, places []string) *naming {
 	return &naming{
 		base:    base,
-		strings: []string{dataDir, "<data>", addr, "<addr>", ":" + port, ":<port>"},
+		strings: places,
 		ids:     map[string]string{},
 		count:   map[string]int{},
 	}
@@ -46,6 +46,7 @@ var (
 	millis     = regexp.MustCompile(`\b1[6-9][0-9]{11}\b`)
 	clientPort = regexp.MustCompile(`127\.0\.0\.1:[0-9]+`)
 	farMillis  = regexp.MustCompile(`-?\b92233[0-9]{14}\b`)
+	whichNode  = regexp.MustCompile(`(active controller appears to be node )[1-9]`)
 	javaObject = regexp.MustCompile(`@[0-9a-f]{6,8}\b`)
 )
 
@@ -62,6 +63,9 @@ func (n *naming) text(s string) string {
 		return n.time(v)
 	})
 	s = farMillis.ReplaceAllString(s, "<far>")
+	if n.several {
+		s = whichNode.ReplaceAllString(s, "${1}<a node>") // which of them is the active controller is left to chance
+	}
 	s = javaObject.ReplaceAllString(s, "@<hash>")
 	if !utf8.ValidString(s) {
 		s = "hex:" + hex.EncodeToString([]byte(s))
@@ -174,7 +178,7 @@ func (n *naming) walkSlice(out map[string]string, path, field string, v reflect.
 			n.walk(one, "", field, v.Index(i))
 			items[i] = one[""]
 		}
-		if field == "SupportedFeatures" || field == "Topics" || field == "States" {
+		if field == "SupportedFeatures" || field == "Topics" || field == "States" || field == "ISR" && n.several {
 			slices.Sort(items)
 		}
 		out[path] = "[" + strings.Join(items, ", ") + "]"
@@ -210,6 +214,9 @@ func (n *naming) elementKey(v reflect.Value, i int) string {
 			}
 			switch f.Kind() {
 			case reflect.String:
+				if id := v.FieldByName("TopicID"); n.several && f.String() == "" && id.IsValid() {
+					return n.uuid(id.Interface().([16]byte))
+				}
 				return n.text(f.String())
 			case reflect.Int16, reflect.Int32, reflect.Int64:
 				return strconv.FormatInt(f.Int(), 10)
@@ -235,6 +242,8 @@ func (n *naming) number(field string, v int64) string {
 	switch {
 	case field == "Port":
 		return "<port>"
+	case field == "ControllerID" && n.several && v > 0:
+		return "<a node>" // brokers name any that lives
 	case field == "ProducerID" && v >= 0:
 		return n.name("producer", strconv.FormatInt(v, 10))
 	case field == "SessionID" && v != 0:

@@ -46,6 +46,8 @@ type Session struct {
 	addr    string
 	conn    *kwire.Conn
 	others  []*kwire.Conn
+	nodes   []Node
+	byAddr  map[string]*kwire.Conn // see to
 	naming  *naming
 	out     *Transcript
 	ranges  map[int16][2]int16
@@ -58,11 +60,16 @@ type endOfScenario struct{ why string }
 
 // Play runs a scenario against the broker at addr. dataDir is replaced in
 // answers, and the broker's answers to ApiVersions decide over ranges.
-func Play(sc Scenario, addr, dataDir string) (tr Transcript) {
+func Play(sc Scenario, addr, dataDir string) Transcript {
+	return play(sc, []Node{{Addr: addr, DataDir: dataDir}})
+}
+
+func play(sc Scenario, nodes []Node) (tr Transcript) {
 	tr.Scenario = sc.Name
-	s := &Session{addr: addr, out: &tr, logDirs: dataDir}
+	s := &Session{addr: nodes[0].Addr, nodes: nodes, out: &tr, logDirs: nodes[0].DataDir}
 	s.Base = time.Now().Add(-time.Hour).Truncate(time.Second).UnixMilli()
-	s.naming = newNaming(s.Base, addr, dataDir)
+	s.naming = newNaming(s.Base, nodeNames(nodes))
+	s.naming.several = len(nodes) > 1
 	defer func() {
 		s.close()
 		switch v := recover().(type) {
@@ -85,6 +92,9 @@ func (s *Session) close() {
 		_ = s.conn.Close()
 	}
 	for _, c := range s.others {
+		_ = c.Close()
+	}
+	for _, c := range s.byAddr {
 		_ = c.Close()
 	}
 }
@@ -182,9 +192,7 @@ func (s *Session) quiet(c *kwire.Conn, label string, version int16, req kmsg.Req
 	label = fmt.Sprintf("%s v%d", label, version)
 	if err != nil {
 		s.Note(label, errorText(err))
-		if c == s.conn {
-			s.Drop()
-		}
+		s.forget(c)
 		return nil
 	}
 	if !bytes.Equal(resp.AppendTo(nil), c.LastBody) {
