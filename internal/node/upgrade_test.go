@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/vfs"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -103,6 +106,55 @@ func TestStaticQuorumBecomesDynamic(t *testing.T) {
 	}
 	k.votersAre(1, 2, 3, 4)
 
+	k.allInSync("t")
+	k.consume("t", 9)
+}
+
+// TestLostLeaderFindsThatItIsReplaced: after a static quorum has become a dynamic one its leader loses its disk. By its settings it takes itself for
+// one of the voters, and the others may still name it as their leader. It hears that it is none, ends, and started again it can be
+// added in its own place.
+func TestLostLeaderFindsThatItIsReplaced(t *testing.T) {
+	k := newClusterOf(t, threeCombined)
+	k.start(k.members...)
+	c := k.client()
+	k.create(c, "t", 3, 3)
+	k.produce(c, "t", 9)
+	k.upgradeQuorum(c)
+	k.eventually("all nodes know that the quorum is dynamic", func() bool {
+		return !slices.ContainsFunc(k.members, func(m *member) bool { return m.n.quorum.Status().KRaftVersion != 1 })
+	})
+
+	lost := k.active()
+	old := lost.n.metadataID
+	lost.kill()
+	lost.fs = vfs.NewMem()
+	lost.format()
+	n, err := Start(k.ctx(), lost.options())
+	if err == nil {
+		select {
+		case err = <-n.Failed():
+		case <-k.ctx().Done():
+			err = context.DeadlineExceeded
+		}
+		lost.n = n
+		lost.kill()
+	}
+	if !errors.Is(err, quorum.ErrReplaced) {
+		t.Fatalf("it went on: %v", err)
+	}
+	k.start(lost)
+	if code := k.add(c, lost); code != wire.DuplicateVoter {
+		t.Errorf("add while the old one is there: %v", code)
+	}
+	for code := wire.NotController; code != wire.None; code = k.remove(c, lost.id, old) {
+		if code != wire.NotController && code != wire.RequestTimedOut {
+			t.Fatalf("remove the old one: %v", code)
+		}
+	}
+	if code := k.add(c, lost); code != wire.None {
+		t.Fatalf("add the new one: %v", code)
+	}
+	k.votersAre(1, 2, 3)
 	k.allInSync("t")
 	k.consume("t", 9)
 }

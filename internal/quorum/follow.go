@@ -215,8 +215,13 @@ func (f *follower) fetchAnswer(r *kmsg.FetchResponse) (*fetched, error) {
 	return &fetched{batches: p.RecordBatches, highWatermark: p.HighWatermark, done: make(chan struct{})}, nil
 }
 
-// heard takes over who leads, by an answer.
+// heard takes over who leads, by an answer. A node does not follow itself, whoever says that it leads: it did, and has lost its disk
+// since, or was removed.
 func (f *follower) heard(code wire.Code, leader, epoch int32, endpoints map[int32]Endpoint) error {
+	asked, was := f.leader.ID, f.epoch
+	if leader == f.q.cfg.NodeID {
+		leader = -1
+	}
 	if leader >= 0 && epoch >= f.epoch && (leader != f.leader.ID || epoch > f.epoch) {
 		v := Voter{ID: leader}
 		if e, ok := endpoints[leader]; ok && e.Host != "" {
@@ -228,6 +233,9 @@ func (f *follower) heard(code wire.Code, leader, epoch int32, endpoints map[int3
 	} else if leader < 0 && epoch > f.epoch {
 		f.forget()
 		f.epoch = epoch
+	}
+	if code != wire.None && asked >= 0 && f.leader.ID == asked && f.epoch == was {
+		f.forget() // it does not lead, and may go on for ever to name itself
 	}
 	switch code {
 	case wire.None:

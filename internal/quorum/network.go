@@ -295,7 +295,9 @@ func (n *network) followOnce(ctx context.Context, f *follower) error {
 	if len(all) == 0 {
 		return errNoLeader
 	}
-	f.turn++
+	if len(all) > 1 { // all have their turn, also where each names one that does not lead
+		f.turn++
+	}
 	address := all[f.turn%len(all)]
 	resp, err := n.ask(ctx, address, f.request())
 	if err != nil {

@@ -163,3 +163,28 @@ func (l *lockedText) String() string {
 	defer l.mu.Unlock()
 	return l.text.String()
 }
+
+// TestWhoDoesNotLeadIsNotFollowed: a node that leads no more may name itself for ever, and one that has lost its disk, or was removed, is named by
+// others. Neither is asked again and again: another is.
+func TestWhoDoesNotLeadIsNotFollowed(t *testing.T) {
+	s := newSimulation(t, t, 1, "", new(members))
+	own := s.nodes[2].q
+	f := &own.follow
+	take := func(code wire.Code, leader, epoch, want int32) {
+		t.Helper()
+		_ = f.heard(code, leader, epoch, nil) // the code is in it
+		if got, _ := f.known(); got.ID != want {
+			t.Errorf("%v of leader %d in epoch %d: %d is followed, want %d", code, leader, epoch, got.ID, want)
+		}
+	}
+	take(wire.NotLeaderOrFollower, 1, 2, 1)
+	take(wire.None, 1, 2, 1)
+	take(wire.NotLeaderOrFollower, 1, 2, -1)
+	take(wire.NotLeaderOrFollower, 1, 2, 1) // by one that does not know better
+	take(wire.FencedLeaderEpoch, 1, 3, 1)   // it leads again
+	take(wire.NotLeaderOrFollower, -1, 2, -1)
+	take(wire.NotLeaderOrFollower, 1, 3, 1)
+	take(wire.NotLeaderOrFollower, own.cfg.NodeID, 4, -1)
+	take(wire.NotLeaderOrFollower, own.cfg.NodeID, 4, -1)
+	take(wire.NotLeaderOrFollower, 0, 5, 0)
+}

@@ -25,7 +25,7 @@ func (q *Quorum) outside() bool {
 const lonelyTicks = 3 * ticksPerTimeout
 
 // astray reports whether this node has to follow though it has a log of Raft. A static quorum may have become dynamic without it.
-func (q *Quorum) astray() bool { return q.outside() || q.stranger.Load() || q.lonely.Load() }
+func (q *Quorum) astray() bool { return q.outside() || q.isStranger() || q.lonely.Load() }
 
 // noteLonely counts the ticks without a leader. One that says nothing is none: to a learner, for which no election time-out
 // runs, Raft names the leader for ever that has removed it. It belongs to the loop.

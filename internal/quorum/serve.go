@@ -107,7 +107,7 @@ func (q *Quorum) Status() Status {
 
 // Leader is who leads, as far as this node knows (id -1: nobody), in which epoch and where.
 func (q *Quorum) Leader() (v Voter, epoch int32) {
-	if q.node == nil || q.outside() || q.stranger.Load() || q.leader.Load() < 0 && q.lonely.Load() {
+	if q.node == nil || q.outside() || q.isStranger() || q.leader.Load() < 0 && q.lonely.Load() {
 		return q.follow.known()
 	}
 	return q.leaderNow()

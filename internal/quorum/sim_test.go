@@ -348,13 +348,14 @@ func (n *simNode) followStep() {
 	}
 	f := &n.q.follow
 	to := n.s.nodes[n.s.rnd.IntN(n.s.voters())]
-	if f.leader.ID >= 0 && n.s.rnd.IntN(10) > 0 {
+	if f.leader.ID >= 0 {
 		to = n.s.nodes[f.leader.ID]
 	}
 	if m, _ := f.target(); m != nil {
 		to = n.s.byRaft(m.GetFrom())
 	}
-	if to == nil || to.q == nil || to == n || n.s.cut[[2]int{n.index, to.index}] || n.s.cut[[2]int{to.index, n.index}] {
+	if to == nil || to.q == nil || n.s.cut[[2]int{n.index, to.index}] || n.s.cut[[2]int{to.index, n.index}] {
+		f.forget()
 		f.drop()
 		if n.s.rnd.IntN(3) == 0 {
 			f.fail()
@@ -548,7 +549,15 @@ func (s *simulation) settled() bool {
 			leaders++
 		}
 	}
-	return leaders == 1 && s.members.settled(s)
+	if leaders != 1 {
+		return false
+	}
+	for _, n := range s.nodes { // a node's broker goes where this says
+		if v, _ := n.q.Leader(); v.ID != int32(s.leading().index) {
+			return false
+		}
+	}
+	return s.members.settled(s)
 }
 
 // round delivers all messages and lets every node work; tick says that time passes.

@@ -187,6 +187,10 @@ func (q *Quorum) strange(t *wire.RaftTag) bool {
 	return in && t.FromDirectory != none && v.DirectoryID != none && v.DirectoryID != t.FromDirectory
 }
 
+// isStranger reports whether this node looks by Fetch what it is, since it was refused as a voter. Who leads, or hears of a leader by Raft, is
+// one: whoever refused it is the stranger, as a voter with another disk is to the rightful leader.
+func (q *Quorum) isStranger() bool { return q.stranger.Load() && q.leader.Load() < 0 }
+
 // refused notes that others do not take this node for the voter whose id in Raft it has: it looks by Fetch what it is.
 func (q *Quorum) refused() {
 	if !q.stranger.Swap(true) {
