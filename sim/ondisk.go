@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"sort"
 	"strings"
 	"time"
 
@@ -16,8 +17,7 @@ func (d *disk) diskLog(topic string, index int32) (batches []record.Batch, folde
 	d.mu.Lock()
 	mem := d.mem
 	d.mu.Unlock()
-	for _, dir := range []string{"/a", "/b"} {
-		folder := fmt.Sprintf("%s/%s-%d", dir, topic, index)
+	for _, folder := range foldersOf(topic, index) {
 		names, err := mem.List(folder)
 		if vfs.IsNotExist(err) {
 			continue
@@ -56,6 +56,45 @@ func (d *disk) diskLog(topic string, index int32) (batches []record.Batch, folde
 	return batches, folders, nil
 }
 
+// foldersOf are where a replica may lie.
+func foldersOf(topic string, index int32) []string {
+	return []string{fmt.Sprintf("/a/%s-%d", topic, index), fmt.Sprintf("/b/%s-%d", topic, index)}
+}
+
+// wrongEpoch holds the leader-epoch-checkpoint of a replica against its batches: an epoch in it begins with the first batch of that or a
+// later one. The file may lack the last epochs, which are in memory. It returns what does not fit.
+func (d *disk) wrongEpoch(topic string, index int32, batches []record.Batch) (string, error) {
+	d.mu.Lock()
+	mem := d.mem
+	d.mu.Unlock()
+	for _, folder := range foldersOf(topic, index) {
+		text, err := vfs.ReadFile(mem, folder+"/leader-epoch-checkpoint", 1<<20)
+		if vfs.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+		if len(lines) < 3 {
+			return "", nil
+		}
+		epochs, starts := make([]int32, len(lines)-2), make([]int64, len(lines)-2)
+		for i, line := range lines[2:] {
+			if _, err := fmt.Sscan(line, &epochs[i], &starts[i]); err != nil {
+				return "", fmt.Errorf("%s: %q: %w", folder, line, err)
+			}
+		}
+		for _, b := range batches {
+			i := sort.Search(len(starts), func(i int) bool { return starts[i] > b.BaseOffset() }) - 1
+			if i < 0 || b.LeaderEpoch() < epochs[i] || b.LeaderEpoch() > epochs[i] && i < len(epochs)-1 {
+				return fmt.Sprintf("the batch at %d is of epoch %d, and the leader epochs are %v from %v on", b.BaseOffset(), b.LeaderEpoch(), epochs, starts), nil
+			}
+		}
+	}
+	return "", nil
+}
+
 // compareDisks is I2 on the disks: when nobody writes any more, all replicas of a partition have the same bytes, each once.
 func (c *cluster) compareDisks(cl *client, topic string) {
 	why := ""
@@ -84,6 +123,12 @@ func (c *cluster) disksDiffer(cl *client, topic string) string {
 				first = log
 			case len(log) != len(first):
 				return fmt.Sprintf("%s-%d has %d batches on broker %d and %d on broker %d", topic, p.Partition, len(first), p.Replicas[0], len(log), id)
+			}
+			switch wrong, err := c.nodes[id-1].disk.wrongEpoch(topic, p.Partition, log); {
+			case err != nil:
+				return err.Error()
+			case wrong != "":
+				return fmt.Sprintf("%s-%d on broker %d: %s", topic, p.Partition, id, wrong)
 			}
 			for j, b := range log {
 				if !bytes.Equal(b, first[j]) {

@@ -32,6 +32,7 @@ func (n *Node) quorumConfig() quorum.Config {
 		SnapshotBytes:    cfg.Long("metadata.log.max.record.bytes.between.snapshots"),
 		SnapshotInterval: cfg.Millis("metadata.log.max.snapshot.interval.ms"),
 		RetentionBytes:   cfg.Long("metadata.max.retention.bytes"), RetentionAge: cfg.Millis("metadata.max.retention.ms"),
+		FetchBytes: int32(cfg.Int("controller.quorum.fetch.max.bytes")), FetchSnapshotBytes: int32(cfg.Int("controller.quorum.fetch.snapshot.max.bytes")),
 		Log: n.room("quorum"), OnFault: n.fail, OnEnded: n.presence.voterEnded, Now: n.opts.Now,
 	}
 	for _, v := range nc.Voters {

@@ -106,6 +106,7 @@ type Node struct {
 	watch      *lifecycle.Group // the metrics listener: it answers until the logs are closed
 	trail      *lifecycle.Group // the audit log, where it is a topic
 	logs       *log.Manager     // of a node that is only a controller: the directories, without logs
+	former     *formerReplicas  // nil once this process is registered
 	replicas   *replica.Manager // nil on a node that is only a controller, as are uplink, ids and groups
 	quorum     *quorum.Quorum
 	controller *controller.Controller

@@ -31,6 +31,16 @@ func (n *Node) publish(img *image.Image, d *image.Delta) {
 
 // publishPartitions opens, changes and removes replicas, and tells the coordinators of it.
 func (n *Node) publishPartitions(img *image.Image, d *image.Delta) {
+	if n.former != nil {
+		n.former.note(d)
+		if !n.registeredIn(img) {
+			return
+		}
+		n.former.drop(img)
+		n.former = nil
+		d = image.Diff(image.Empty(), img)
+		defer n.configureAll(img)
+	}
 	for _, e := range n.publishReplicas(img, d) {
 		if e.resigned {
 			n.groups.Resigned(e.partition, e.epoch)
@@ -95,6 +105,18 @@ func (n *Node) configureTopic(img *image.Image, name string) {
 		if l := n.logs.Get(log.TopicPartition{Topic: name, Partition: int32(i)}); l != nil {
 			l.SetConfig(lc)
 		}
+	}
+}
+
+// configureAll gives all replicas their present settings.
+func (n *Node) configureAll(img *image.Image) {
+	topics := map[string]bool{}
+	n.replicas.Each(func(r *replica.Replica) bool {
+		topics[r.Topic] = true
+		return true
+	})
+	for name := range topics {
+		n.configureTopic(img, name)
 	}
 }
 

@@ -97,6 +97,7 @@ func (n *Node) start(ctx context.Context) (err error) {
 
 // openPartitions builds what only a broker has: replicas and the coordinators that live on them.
 func (n *Node) openPartitions(cfg *config.Set) {
+	n.former = newFormerReplicas(n.id, n.logs, n.logger)
 	n.replicas = replica.New(replica.Config{
 		NodeID: n.id, Logs: n.logs, Logger: n.room("replica"), Metrics: n.opts.Metrics,
 		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,

@@ -66,6 +66,9 @@ type Config struct {
 	// RaftLogBytes is when Raft's own log is cut; 0 means 8 MiB.
 	RaftLogBytes int64
 
+	// FetchBytes and FetchSnapshotBytes are what a node that follows asks for at a time, of the log and of a snapshot; 0: 1 MiB.
+	FetchBytes, FetchSnapshotBytes int32
+
 	// FullDiskPatience is for how long a full disk may keep this node from storing what others have committed, before that is
 	// a fault; 0: for ever. What only this node would commit waits for ever.
 	FullDiskPatience time.Duration

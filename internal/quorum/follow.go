@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,8 +21,8 @@ import (
 
 // What a follower asks for at a time.
 const (
-	fetchMaxBytes = 1 << 20
-	fetchMaxWait  = 500 * time.Millisecond
+	standardFetchBytes = 1 << 20
+	fetchMaxWait       = 500 * time.Millisecond
 	// followRetry is the pause after an answer that was of no use.
 	followRetry = 50 * time.Millisecond
 	// maxSnapshotPart bounds what one answer adds to a snapshot that is being fetched.
@@ -143,7 +144,7 @@ func (f *follower) request() kmsg.Request {
 	req.ClusterID = &f.q.cfg.ClusterID
 	req.ReplicaID = f.q.cfg.NodeID
 	req.ReplicaState.ID, req.ReplicaState.Epoch = f.q.cfg.NodeID, -1
-	req.MaxWaitMillis, req.MaxBytes = int32(fetchMaxWait.Milliseconds()), fetchMaxBytes
+	req.MaxWaitMillis, req.MaxBytes = int32(fetchMaxWait.Milliseconds()), cmp.Or(f.q.cfg.FetchBytes, standardFetchBytes)
 	req.SessionEpoch = -1
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID = topicName, TopicID
@@ -157,7 +158,7 @@ func (f *follower) request() kmsg.Request {
 
 func (f *follower) snapshotRequest() kmsg.Request {
 	req := kmsg.NewPtrFetchSnapshotRequest()
-	req.ClusterID, req.ReplicaID, req.MaxBytes = &f.q.cfg.ClusterID, f.q.cfg.NodeID, fetchMaxBytes
+	req.ClusterID, req.ReplicaID, req.MaxBytes = &f.q.cfg.ClusterID, f.q.cfg.NodeID, cmp.Or(f.q.cfg.FetchSnapshotBytes, standardFetchBytes)
 	t := kmsg.NewFetchSnapshotRequestTopic()
 	t.Topic = topicName
 	p := kmsg.NewFetchSnapshotRequestTopicPartition()
