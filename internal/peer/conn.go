@@ -234,7 +234,7 @@ func (c *conn) doDirect(ctx context.Context, req kmsg.Request) (*Answer, error) 
 		err = c.settle(a)
 	}
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		err = errClosedThere
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fmt.Errorf("%w after %v (%s)", ErrTimeout, c.cfg.RequestTimeout, wire.APIName(req.Key()))
@@ -360,6 +360,11 @@ var errRetired = errors.New("the session of the login has ended")
 
 var errClosedThere = errors.New("closed by the other side")
 
+// tlsAlert begins what a listener with TLS answers to a request in plain text. As a length it would be an answer of 350 MB.
+const tlsAlert = 0x15
+
+var errSpeaksTLS = errors.New("the other side wants TLS (security protocol SSL or SASL_SSL)")
+
 // read takes answers until the connection ends.
 func (c *conn) read(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { c.shut(ErrClosed) })
@@ -367,7 +372,7 @@ func (c *conn) read(ctx context.Context) {
 	for {
 		a, err := c.receive()
 		if err != nil {
-			if errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 				err = errClosedThere
 			}
 			c.shut(err)
@@ -388,7 +393,9 @@ type frame struct {
 
 func (c *conn) receive() (frame, error) {
 	var head [8]byte
-	if _, err := io.ReadFull(c.in, head[:]); err != nil {
+	if n, err := io.ReadFull(c.in, head[:]); n >= 3 && head[0] == tlsAlert && head[1] == 3 {
+		return frame{}, errSpeaksTLS
+	} else if err != nil {
 		return frame{}, err
 	}
 	n := int(int32(binary.BigEndian.Uint32(head[:]))) - 4
