@@ -154,6 +154,12 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func (l *lines) with(words ...string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,7 +191,7 @@ func TestNodeIsRefused(t *testing.T) {
 			own: []string{strings.ReplaceAll(plainJAAS("controller"), `password="node-s3cret"`, `password="n0thing"`), strings.ReplaceAll(plainJAAS("internal"), `password="node-s3cret"`, `password="n0thing"`)}},
 		{name: "stranger", protocol: "SSL", extra: mutual, stranger: true, said: "certificate signed by unknown authority"},
 		{name: "no certificate", protocol: "SSL", extra: mutual, own: []string{"listener.name.controller.ssl.keystore.location="}, said: "certificate required"},
-		{name: "plain text", protocol: "SSL", own: []string{"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INTERNAL:SSL,CONTROLLER:PLAINTEXT"}, said: "the other side wants TLS|closed by the other side|connection reset by peer"},
+		{name: "plain text", protocol: "SSL", own: []string{"listener.security.protocol.map=PLAINTEXT:PLAINTEXT,INTERNAL:SSL,CONTROLLER:PLAINTEXT"}, said: "the other side wants TLS|closed by the other side|connection reset by peer|broken pipe"},
 		{name: "rights", protocol: "SSL", extra: []string{"ssl.client.auth=required", standardAuthorizer, "super.users=User:node;User:ANONYMOUS", "ssl.principal.mapping.rules=RULE:^CN=(.*)$/$1/L"},
 			own: []string{"other name"}, said: "CLUSTER_AUTHORIZATION_FAILED"},
 	} {
@@ -206,6 +212,11 @@ func TestNodeIsRefused(t *testing.T) {
 			k.start(k.members[:3]...)
 			log := &lines{}
 			last.logs = log
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(log.text())
+				}
+			})
 			ctx, cancel := context.WithCancel(t.Context())
 			ended := make(chan error, 1)
 			go func() {
