@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,29 @@ func TestMixedBrokers(t *testing.T) {
 	ours, apaches := brokers.Config{Binary: binary(t)}, brokers.Config{Dist: d, Heap: heap}
 	t.Run("Apache Kafka's broker under Weir's controller", func(t *testing.T) { mixed(t, ours, apaches) })
 	t.Run("Weir's broker under Apache Kafka's controller", func(t *testing.T) { mixed(t, apaches, ours) })
+}
+
+// TestRefusedForFeatures: a cluster that Apache Kafka formatted by default refuses Weir's broker, which then says what is
+// finalized beyond it and by which command that is lowered. Carried out by Apache's own tool, it lets the broker in.
+func TestRefusedForFeatures(t *testing.T) {
+	if os.Getenv("WEIR_CONFORM_MIXED") == "" {
+		t.Skip("WEIR_CONFORM_MIXED=1 plays it, with the brokers of both kinds")
+	}
+	d := dist(t, kafkadist.Current)
+	one := apache(t, nil)
+	c := brokers.Config{Binary: binary(t), Dir: t.TempDir(), Port: basePort + int(started.Add(1))*portsEach, Props: map[string]string{
+		"process.roles": "broker", "node.id": "2", "controller.quorum.voters": fmt.Sprintf("1@127.0.0.1:%d", one.Controller)}}
+	if _, err := brokers.Start(t.Context(), c); err == nil {
+		t.Fatal("the broker was let in")
+	} else if says := regexp.MustCompile(`kafka-features --bootstrap-server \S+ downgrade( --feature [a-z.]+=\d+)+`).FindString(err.Error()); says == "" {
+		t.Fatalf("no command in what the broker says: %v", err)
+	} else {
+		args := strings.Fields(says)
+		if out, code := tool(t, d, nil, "", args[0], args[1:]...); code != 0 {
+			t.Fatalf("%s: exit code %d\n%s", says, code, out)
+		}
+	}
+	start(t, c)
 }
 
 func mixed(t *testing.T, first, second brokers.Config) {

@@ -1,6 +1,10 @@
 package image
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // The names of the features.
 const (
@@ -131,5 +135,24 @@ func (i *Image) EffectiveFeatures() []FeatureRange {
 			out = append(out, FeatureRange{Name: s.Name, Min: level, Max: level})
 		}
 	}
+	return out
+}
+
+// Beyond are the features that the cluster has finalized at levels which a process with these ranges cannot do, by name,
+// Min and Max being the level. No controller registers a broker of that process.
+func (i *Image) Beyond(ranges []FeatureRange) []FeatureRange {
+	var out []FeatureRange
+	for name, level := range i.features {
+		var can FeatureRange // what a broker does not name it can do at level 0 only
+		for _, r := range ranges {
+			if r.Name == name {
+				can = r
+			}
+		}
+		if level < can.Min || level > can.Max {
+			out = append(out, FeatureRange{Name: name, Min: level, Max: level})
+		}
+	}
+	slices.SortFunc(out, func(a, b FeatureRange) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

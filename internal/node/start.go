@@ -263,7 +263,7 @@ func (n *Node) join(ctx context.Context) error {
 	}
 	epoch, err := n.uplink.Register(ctx)
 	if err != nil {
-		return err
+		return n.refusedFor(ctx, err)
 	}
 	if err := n.awaitImage(ctx, epoch); err != nil {
 		return err

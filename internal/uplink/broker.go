@@ -150,7 +150,7 @@ func refusal(code wire.Code) string {
 	case wire.NotController:
 		return ": no active controller is known yet"
 	case wire.UnsupportedVersion:
-		return ": this broker lacks a feature that the cluster has finalized; the controller's answer does not say which, kafka-features describe does"
+		return ": this broker lacks a feature that the cluster has finalized"
 	case wire.InvalidRegistration:
 		return ": the controller refuses what this broker says of its listeners, directories or features; its log says why"
 	}
