@@ -5,19 +5,25 @@ package conformance
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir-stream/weir/internal/kafkadist"
+	"github.com/weir-stream/weir/internal/testkit/brokers"
 )
 
 // A suite is the test suite of a client, taken from its module and run against
@@ -28,9 +34,10 @@ type suite struct {
 	packages        []string
 	dials           []string
 	skip            string // of the tests' names: what needs an API that Weir does not advertise
-	env             func(addr string) []string
+	env             func(addr string, replicas int) []string
 	edit            func(addr, text string) string
 	known           map[string]string // tests that fail on Apache Kafka as well, or why they fail
+	alone           map[string]string // tests that want to be with one node, and why
 	atLeast         int               // tests that must have passed
 }
 
@@ -43,8 +50,8 @@ var suites = map[string]suite{
 		module: "github.com/twmb/franz-go", version: "v1.22.2", packages: []string{"./pkg/kgo"},
 		dials: []string{"newTestClient", "tmpTopic", "tmpTopicPartitions", "adm", "getSeedBrokers", "tmpGroup", "testClientOpts", "newTestConsumer"},
 		skip:  unadvertised,
-		env: func(addr string) []string {
-			return []string{"KGO_SEEDS=" + addr, "KGO_TEST_RF=1", "KGO_TEST_RECORDS=" + suiteRecords(), "KGO_LOG_LEVEL=none"}
+		env: func(addr string, replicas int) []string {
+			return []string{"KGO_SEEDS=" + addr, "KGO_TEST_RF=" + strconv.Itoa(replicas), "KGO_TEST_RECORDS=" + suiteRecords(), "KGO_LOG_LEVEL=none"}
 		},
 		atLeast: 20,
 	},
@@ -56,7 +63,7 @@ var suites = map[string]suite{
 		skip: unadvertised + `|SASL|TLS|Resolver|Example|ACL|UserScram|ClientQuotas|TestClientFindCoordinator` +
 			// These dereference nil in the suite's own helper when a fetch comes back empty.
 			`|TestReaderConsumerGroup/(consumer_group_commits_on_close|verify_offset_committed)`,
-		env:  func(string) []string { return []string{"KAFKA_VERSION=3.9.0"} },
+		env:  func(string, int) []string { return []string{"KAFKA_VERSION=3.9.0"} },
 		edit: elsewhere,
 		known: map[string]string{
 			"TestConn/test_delete_topics": "expects to be the only one who deletes topics; fails on Apache Kafka now and then",
@@ -65,6 +72,11 @@ var suites = map[string]suite{
 			"TestReaderConsumerGroup/consumer_group_rebalance": "fails on Apache Kafka too: it counts on the order in which two members join",
 			"TestReaderConsumerGroup":                          "as its part consumer_group_rebalance",
 			"TestReaderReadCompactedMessage":                   "fails on Apache Kafka too: its segment.bytes is below what Kafka 4 allows",
+		},
+		alone: map[string]string{
+			"TestConn/test_list_brokers": "expects one broker",
+			"TestConn/the_connection_advertises_the_broker_that_it_is_connected_to": "looks for the only broker's port",
+			"TestConn/test_list_groups": "asks the leader of a topic, which need not be the group's coordinator, as that",
 		},
 		atLeast: 100,
 	},
@@ -95,10 +107,10 @@ func TestSuites(t *testing.T) {
 	for name, s := range suites {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of their time is spent waiting
-			b := subject(t, map[string]string{"auto.create.topics.enable": "true", "message.max.bytes": "200000000", "group.initial.rebalance.delay.ms": "3000"})
-			runSuite(t, s, b.Addr)
+			addr, replicas := suiteNodes(t, map[string]string{"auto.create.topics.enable": "true", "message.max.bytes": "200000000", "group.initial.rebalance.delay.ms": "3000"})
+			runSuite(t, s, addr, replicas)
 			// Whatever the suite did, the broker still serves.
-			c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
+			c, err := kgo.NewClient(kgo.SeedBrokers(addr))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +122,41 @@ func TestSuites(t *testing.T) {
 	}
 }
 
-func runSuite(t *testing.T, s suite, addr string) {
+// suiteNodes starts what the suites are run against, one node or WEIR_CONFORM_SUITE_NODES of them, each with a replica of
+// every partition that a suite or the node itself makes without saying how many.
+func suiteNodes(t *testing.T, props map[string]string) (addr string, replicas int) {
+	t.Helper()
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("WEIR_CONFORM_SUITE_NODES"), "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n == 1 {
+		return subject(t, props).Addr, 1
+	}
+	c := brokers.Config{Dir: t.TempDir(), Port: basePort + int(started.Add(int32(n)))*portsEach, Props: props}
+	if selfComparison() {
+		c.Dist, c.Heap = dist(t, kafkadist.Current), heap
+	} else {
+		c.Binary = binary(t)
+	}
+	replicas = min(n, 3)
+	c.Props["default.replication.factor"] = strconv.Itoa(replicas)
+	nodes, err := brokers.StartNodes(t.Context(), n, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for i, b := range nodes {
+			if t.Failed() {
+				t.Logf("the end of node %d's log:\n%s", i+1, b.LogTail(15))
+			}
+			b.Kill()
+		}
+	})
+	return nodes[0].Addr, replicas
+}
+
+func runSuite(t *testing.T, s suite, addr string, replicas int) {
 	t.Helper()
 	dir := s.sources(t, addr)
 	var tests []string
@@ -122,10 +168,14 @@ func runSuite(t *testing.T, s suite, addr string) {
 	args := append([]string{"test", "-mod=mod", "-json", "-count=1", "-p", "1", "-timeout", "7m", "-run", "^(" + strings.Join(tests, "|") + ")$", "-skip", s.skip}, s.packages...)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), s.env(addr)...)
+	cmd.Env = append(os.Environ(), s.env(addr, replicas)...)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, _ := cmd.Output() // its failures are read from the output
+	if os.Getenv("WEIR_CONFORM_SUITE_NODES") != "" {
+		s.known = maps.Clone(s.known)
+		maps.Copy(s.known, s.alone)
+	}
 	s.judge(t, out, errs.String())
 }
 
