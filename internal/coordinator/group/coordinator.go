@@ -7,7 +7,6 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
-	"unicode/utf16"
 
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/coordinator"
@@ -157,18 +156,9 @@ func (c *Coordinator) Stats() Stats {
 	return Stats{c.stats.commits.Load(), c.stats.expired.Load(), c.stats.deleted.Load(), c.stats.rebalances.Load()}
 }
 
-// PartitionFor is the partition of __consumer_offsets that the group belongs to: the hash of Java's String, as in
-// Kafka.
+// PartitionFor is the partition of __consumer_offsets that the group belongs to: as in Kafka.
 func (c *Coordinator) PartitionFor(group string) int32 {
-	return partitionFor(group, c.deps.PartitionCount())
-}
-
-func partitionFor(group string, partitions int32) int32 {
-	var h int32
-	for _, u := range utf16.Encode([]rune(group)) {
-		h = 31*h + int32(u)
-	}
-	return (h & 0x7fffffff) % max(partitions, 1)
+	return coordinator.PartitionFor(group, c.deps.PartitionCount())
 }
 
 // run posts an operation to the shard of a group.
