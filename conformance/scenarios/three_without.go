@@ -101,7 +101,7 @@ func threeLogDirs(s *script.Session) {
 				at.Topic, at.Partitions = t.name, []int32{p}
 				d.Topics = append(d.Topics, at)
 				req.Dirs = append(req.Dirs, d)
-				s.AskAt(node, "move "+label+", partition "+string(rune('0'+p)), 2, req)
+				s.AskAt(node, "move "+label+", partition "+string('0'+p), 2, req)
 			}
 		}
 	}

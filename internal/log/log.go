@@ -206,7 +206,10 @@ func (l *Log) FlushedOffset() int64 { return l.flushed.Load() }
 
 // LastStableOffset is the end of what a read_committed consumer may see: the first offset of the oldest transaction
 // that is not decided, at most the high watermark.
-func (l *Log) LastStableOffset() int64 { return min(l.firstUnstable.Load(), l.hw.Load()) }
+func (l *Log) LastStableOffset() int64 {
+	hw := l.hw.Load() // first: a transaction that begins in between lies above it
+	return min(hw, l.firstUnstable.Load())
+}
 
 // SyncsBeforeAck reports whether an append may be acknowledged only when FlushedOffset has passed it: under
 // weir.durability=fsync, or flush.messages=1.
