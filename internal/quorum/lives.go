@@ -214,7 +214,7 @@ func (q *Quorum) known(from, life uint64) bool {
 		return true
 	}
 	if _, in := q.member(from); in && from != q.raftID {
-		q.greet(from)
+		q.inLoop(func() { q.greet(from) }) // the loop runs when the way out is there; this may come before
 	}
 	return false
 }
