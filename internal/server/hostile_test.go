@@ -130,11 +130,11 @@ func TestPeerThatDoesNotReadIsCutOff(t *testing.T) {
 
 // A chunk takes such a peer several times the limit, but it never stops taking.
 func TestPeerThatReadsSlowlyIsServed(t *testing.T) {
-	const size = 600 << 10
+	const size = 1200 << 10 // two seconds
 	b := &broker{sendBuffer: 32 << 10}
 	b.file, _ = fileRange(t, vfs.OS(), size)
 	for _, least := range []int64{1, -1} {
-		s, log := serve(t, b, Limits{SendTimeout: 400 * time.Millisecond, SendfileBytes: least})
+		s, log := serve(t, b, Limits{SendTimeout: 700 * time.Millisecond, SendfileBytes: least})
 		c := dial(t, s, "PLAINTEXT")
 		c.nc.(*net.TCPConn).SetReadBuffer(32 << 10)
 		req := kmsg.NewPtrFetchRequest()
