@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -79,7 +80,7 @@ func (t *replicaVerificationTool) Run(ctx context.Context, env Env) error {
 func (t *replicaVerificationTool) begin(ctx context.Context, env Env, admin *client.Admin, filter *topicFilter) (*verification, error) {
 	v := &verification{env: env, client: admin.Client(), ids: map[string][16]byte{}, names: map[[16]byte]string{}, replicas: map[topicPartition][]int32{},
 		offsets: map[topicPartition]int64{}, interval: time.Duration(t.interval.Int64()) * time.Millisecond, reported: time.Now(),
-		fetchSize: int32(t.fetchSize.Int64()), maxWait: int32(t.maxWait.Int64())}
+		fetchSize: int32(t.fetchSize.Int64()), maxWait: int32(t.maxWait.Int64()), patience: leaderPatience}
 	raw, err := admin.Call(ctx, "describeTopics", kmsg.NewPtrMetadataRequest())
 	if err != nil {
 		return nil, err
@@ -111,7 +112,11 @@ func (v *verification) seek(ctx context.Context, admin *client.Admin, at int64) 
 	older := v.partitions
 	for _, time := range []int64{at, offsetLatest} {
 		var none []topicPartition
-		for tp, o := range listOffsets(ctx, admin, older, time) {
+		found, err := v.ledOffsets(ctx, admin, older, time)
+		if err != nil {
+			return err
+		}
+		for tp, o := range found {
 			switch {
 			case o.err != nil:
 				return o.err
@@ -128,6 +133,26 @@ func (v *verification) seek(ctx context.Context, admin *client.Admin, at int64) 
 	return nil
 }
 
+// leaderPatience is how long the start waits for partitions that nobody leads, as Kafka's consumer does for offsets.
+const leaderPatience = time.Minute
+
+// ledOffsets lists offsets, and waits for leaders of the partitions that have none.
+func (v *verification) ledOffsets(ctx context.Context, admin *client.Admin, of []topicPartition, at int64) (map[topicPartition]listedOffset, error) {
+	for begin := time.Now(); ; pause(ctx, 100*time.Millisecond) {
+		found := listOffsets(ctx, admin, of, at)
+		led := true
+		for _, o := range found {
+			led = led && !client.HasCode(o.err, kerr.LeaderNotAvailable, kerr.NotLeaderForPartition)
+		}
+		switch waited := time.Since(begin); {
+		case led || ctx.Err() != nil:
+			return found, nil
+		case waited >= v.patience:
+			return nil, client.Timeout(fmt.Sprintf("Failed to get offsets by times in %dms", waited.Milliseconds()))
+		}
+	}
+}
+
 // verification is one run over partitions whose replicas are read side by side.
 type verification struct {
 	env        Env
@@ -141,6 +166,7 @@ type verification struct {
 	fetchSize, maxWait int32
 	interval           time.Duration
 	reported           time.Time
+	patience           time.Duration // with partitions that have no leader
 }
 
 // read is what a replica has from the common offset on.

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/cli/client"
 	"github.com/weir-stream/weir/internal/record"
 )
 
@@ -175,6 +180,46 @@ func TestReplicaVerificationRefuses(t *testing.T) {
 	} {
 		if r := runTool(t, newReplicaVerificationTool, "", c.args...); r.exit != 1 || !strings.Contains(r.stderr, c.want) {
 			t.Errorf("%v: %v, want %q", c.args, r, c.want)
+		}
+	}
+}
+
+// TestReplicaVerificationWaitsForLeaders: a partition that nobody leads is waited for, and not for ever.
+func TestReplicaVerificationWaitsForLeaders(t *testing.T) {
+	all := newReplicas(t, map[int32]read{1: copyOf(t, 1, "a")})
+	var asked atomic.Int32
+	var leaderless int32
+	all[1].on(kmsg.NewPtrListOffsetsRequest(), func(req kmsg.Request) kmsg.Response {
+		resp := kmsg.NewPtrListOffsetsResponse()
+		resp.Version = req.GetVersion()
+		p := kmsg.NewListOffsetsResponseTopicPartition()
+		if p.Offset = 1; asked.Add(1) <= leaderless {
+			p.Offset, p.ErrorCode = -1, kerr.LeaderNotAvailable.Code
+		}
+		top := kmsg.NewListOffsetsResponseTopic()
+		top.Topic, top.Partitions = "t", []kmsg.ListOffsetsResponseTopicPartition{p}
+		resp.Topics = append(resp.Topics, top)
+		return resp
+	})
+	admin, err := client.NewAdmin(client.Properties{"bootstrap.servers": all[1].addr}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	tp := topicPartition{"t", 0}
+	for _, c := range []struct {
+		leaderless int32
+		patience   time.Duration
+		want       string
+	}{{2, time.Minute, ""}, {1 << 30, 0, "Failed to get offsets by times in "}} {
+		asked.Store(0)
+		leaderless = c.leaderless
+		v := &verification{partitions: []topicPartition{tp}, offsets: map[topicPartition]int64{}, patience: c.patience}
+		switch err := v.seek(t.Context(), admin, -1); {
+		case c.want == "" && (err != nil || v.offsets[tp] != 1):
+			t.Errorf("offset %d, %v; want it once there is a leader", v.offsets[tp], err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%v, want %s…", err, c.want)
 		}
 	}
 }
