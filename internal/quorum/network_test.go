@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,6 +20,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/weir-stream/weir/internal/lifecycle"
+	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/peer"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -187,4 +189,43 @@ func TestWhoDoesNotLeadIsNotFollowed(t *testing.T) {
 	take(wire.NotLeaderOrFollower, own.cfg.NodeID, 4, -1)
 	take(wire.NotLeaderOrFollower, own.cfg.NodeID, 4, -1)
 	take(wire.NotLeaderOrFollower, 0, 5, 0)
+}
+
+// TestWhoHasAnIDOfAStaticQuorumIsReplaced: a voter's disk is lost twice after a static quorum has become dynamic. By its settings it takes part in
+// Raft by its node id, each time; in the voters' record is the directory that it had between, or none. Under that id nobody finds
+// it who adds it: it ends.
+func TestWhoHasAnIDOfAStaticQuorumIsReplaced(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		founders []int // nodes
+		voters   map[int32][16]byte
+		replaced bool
+	}{
+		{name: "in its place", founders: []int{0, 1, 2}, voters: map[int32][16]byte{2: {3}}},
+		{name: "removed", founders: []int{0, 1, 2}},
+		{name: "lost once", founders: []int{0, 1}, voters: map[int32][16]byte{2: {9}}, replaced: true},
+		{name: "lost, and removed", founders: []int{0, 1}, replaced: true},
+	} {
+		s := newSimulation(t, t, 1, "", &members{static: true})
+		q := s.nodes[2].q
+		r := mr.NewVotersRecord()
+		for _, i := range c.founders {
+			r = withVoter(r, s.nodes[i].voter())
+		}
+		r = withFounders(r)
+		r = withoutVoter(r, 2)
+		for id, dir := range c.voters {
+			r = withVoter(r, Voter{ID: id, DirectoryID: dir})
+		}
+		if err := q.noteVoters(r); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.checkPlace(); err != nil {
+			t.Errorf("%s: in a static quorum: %v", c.name, err)
+		}
+		q.kraft.Store(1)
+		if err := q.checkPlace(); errors.Is(err, ErrReplaced) != c.replaced {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
 }

@@ -216,6 +216,9 @@ func (m *members) settled(s *simulation) bool {
 		if n.q.voters.Load().keys() != set.keys() {
 			return false
 		}
+		if id, err := raftIDIn(set.record, int32(n.index), n.directory()); err != nil || n.q.node != nil && n.q.raftID != id {
+			return false // who is added under that id would not be found
+		}
 		if m.open[n.q] != 0 {
 			s.t.Fatalf("committed changes: node %d has %d changes of voters that it has not answered", n.index, m.open[n.q])
 		}

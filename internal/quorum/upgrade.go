@@ -164,16 +164,23 @@ func (q *Quorum) endUpgrade(err error) {
 // knows the voter of this id by another directory. Started anew the node stands outside and can be added.
 var ErrReplaced = errors.New("this node is another than the voter with its id")
 
-// checkPlace fails if this node takes part in Raft as a voter that it is not.
+// checkPlace fails if this node takes part in Raft by an id that is not its own in a dynamic quorum: as the voter of a static one that its
+// settings name, while another directory has, or had, that voter's place.
 func (q *Quorum) checkPlace() error {
-	if q.node == nil {
+	set := q.voters.Load()
+	if q.node == nil || q.kraft.Load() == 0 || set.record == nil {
 		return nil
 	}
-	if v, in := q.voters.Load().byRaft[q.raftID]; in && q.kraft.Load() > 0 && v.DirectoryID != q.cfg.DirectoryID {
-		return fmt.Errorf("%w: the quorum is dynamic (kraft.version 1), its voter %d has the directory %s, and this node %s; started again it follows, and add-controller makes it a voter",
-			ErrReplaced, v.ID, mr.FormatUUID(v.DirectoryID), mr.FormatUUID(q.cfg.DirectoryID))
+	id, err := raftIDIn(set.record, q.cfg.NodeID, q.cfg.DirectoryID)
+	if err != nil || id == q.raftID {
+		return err
 	}
-	return nil
+	other := "none"
+	if v, in := set.find(q.cfg.NodeID); in {
+		other = mr.FormatUUID(v.DirectoryID)
+	}
+	return fmt.Errorf("%w: the quorum is dynamic (kraft.version 1), its voter %d has the directory %s, and this node %s; started again it follows, and add-controller makes it a voter",
+		ErrReplaced, q.cfg.NodeID, other, mr.FormatUUID(q.cfg.DirectoryID))
 }
 
 // strange reports whether a request names directories of its two ends that are not those of the voters that it is from and to.

@@ -111,6 +111,8 @@ var rooms = []Mutant{
 		Old: "	if code != wire.None && asked >= 0 && f.leader.ID == asked && f.epoch == was {", New: "	if code != wire.None && asked < 0 && was < -1 {"},
 	{Name: "who was refused as a voter is a stranger for ever", File: "internal/quorum/upgrade.go", Check: upgradeCheck, Seeds: 60,
 		Old: "return q.stranger.Load() && q.leader.Load() < 0", New: "return q.stranger.Load()"},
+	{Name: "who has an id of a static quorum goes on in a dynamic one", File: "internal/quorum/upgrade.go", Check: "^TestWhoHasAnIDOfAStaticQuorumIsReplaced$",
+		Old: "	if err != nil || id == q.raftID {", New: "	if _, in := set.byRaft[q.raftID]; err != nil || id == q.raftID || !in {"},
 	{Name: "messages to a voter's lost log are taken", File: "internal/quorum/serve.go", Check: "^TestLateMessagesToALostLog$",
 		Old: " || t.ToLog != q.life {", New: " {"},
 	{Name: "a former leader promises what is not on its disk", File: "internal/replica/fetcher.go", Check: "^TestFormerLeaderSyncsBeforeItFollows$",
