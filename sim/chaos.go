@@ -101,6 +101,12 @@ func (x *chaos) fault(ctx context.Context) {
 	default:
 		x.killAll(ctx)
 	}
+	if x.c.voting == votersUpgraded {
+		x.upgrade(ctx)
+		if x.c.upgraded && x.rng.IntN(3) == 0 {
+			x.wipe(ctx, x.any()) // its settings say that it votes
+		}
+	}
 	if x.c.voting == votersChanged && x.rng.IntN(4) == 0 {
 		x.changeVoters(ctx)
 	}
@@ -289,8 +295,8 @@ func (x *chaos) fillDisk(ctx context.Context, m *machine) {
 
 func (x *chaos) failDir(ctx context.Context, m *machine) {
 	dir := []string{"/a", "/b"}[x.rng.IntN(2)]
-	if !x.mayDie(m) {
-		return // the one with the metadata ends the process
+	if !x.mayLose(m) { // the one with the metadata ends the process, and who led from one that failed is not the last known leader
+		return
 	}
 	x.note("directory %s of node %d fails", dir, m.id)
 	m.mu.Lock()

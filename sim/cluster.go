@@ -17,6 +17,7 @@ import (
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/node"
 	"github.com/weir-stream/weir/internal/node/format"
+	"github.com/weir-stream/weir/internal/quorum"
 	"github.com/weir-stream/weir/internal/telemetry"
 )
 
@@ -28,23 +29,27 @@ const (
 
 // cluster is what one seed makes. Its methods are called from inside the bubble.
 type cluster struct {
-	t        testing.TB
-	seed     uint64
-	rng      *rand.Rand
-	net      *network
-	trace    *trace
-	history  *history
-	nodes    []*machine
-	extra    []string // settings of all nodes
-	fsync    bool     // weir.durability=fsync
-	voting   voting
-	began    time.Time
-	ctx      context.Context
-	stop     context.CancelFunc
-	wait     sync.WaitGroup // processes that end, and who runs them
-	clients  int
-	consumed *consumed
-	meta     *metaLog
+	t       testing.TB
+	seed    uint64
+	rng     *rand.Rand
+	net     *network
+	trace   *trace
+	history *history
+	nodes   []*machine
+	extra   []string // settings of all nodes
+	fsync   bool     // weir.durability=fsync
+	voting  voting
+	// upgradeAfter is when the quorum is to become a dynamic one, upgradeAsked when somebody asked last; upgraded: it has become one.
+	upgradeAfter time.Duration
+	upgradeAsked time.Time
+	upgraded     bool
+	began        time.Time
+	ctx          context.Context
+	stop         context.CancelFunc
+	wait         sync.WaitGroup // processes that end, and who runs them
+	clients      int
+	consumed     *consumed
+	meta         *metaLog
 
 	mu       sync.Mutex
 	broken   []string
@@ -129,8 +134,8 @@ func (c *cluster) add(roles ...string) {
 			voters = append(voters, fmt.Sprintf("%d@%s", m.id, m.address(controllerPort)))
 		}
 	}
-	if c.voting == votersStatic {
-		c.extra = append(c.extra, "controller.quorum.voters="+strings.Join(voters, ","))
+	if c.voting.named() {
+		c.extra = append(c.extra, "controller.quorum.voters="+strings.Join(voters, ","), fmt.Sprint("controller.quorum.auto.join.enable=", c.voting == votersUpgraded))
 	} else {
 		c.extra = append(c.extra, "controller.quorum.bootstrap.servers="+strings.Join(addresses, ","), fmt.Sprint("controller.quorum.auto.join.enable=", c.voting == votersJoin))
 	}
@@ -173,7 +178,7 @@ func (m *machine) format(first bool) error {
 		return err
 	}
 	r := format.Request{Node: set.Node(), ClusterID: clusterID, Out: new(strings.Builder), Now: m.now()}
-	if m.c.voting != votersStatic && m.controller() {
+	if !m.c.voting.named() && m.controller() {
 		r.InitialControllers = m.c.initial()
 		if !first || !slices.ContainsFunc(r.InitialControllers, func(v format.Voter) bool { return v.ID == int32(m.id) }) {
 			r.InitialControllers, r.NoInitialControllers = nil, true
@@ -234,6 +239,9 @@ func (p *process) run(ctx context.Context) {
 	case err := <-n.Failed():
 		m.c.trace.note("node %d: cannot go on: %v", m.id, err)
 		m.c.reach("a process that ended by itself")
+		if errors.Is(err, quorum.ErrReplaced) {
+			m.c.reach("a voter that was replaced")
+		}
 		_ = p.stop() // as node.Run does
 		m.mu.Lock()
 		m.ended(p)

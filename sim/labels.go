@@ -33,6 +33,7 @@ var saidBy = map[string]string{
 	"metadata snapshot written":                                 "a metadata snapshot written",
 	"metadata quorum: went on from a snapshot of the leader":    "a metadata snapshot fetched",
 	"this voter has caught up and votes":                        "a fresh voter votes",
+	"the voters will stand in the log (kraft.version 1)":        "a static quorum made dynamic",
 	"metadata quorum: adding a voter":                           "a voter added",
 	"metadata quorum: removing a voter":                         "a voter removed",
 	"leaders go back to their preferred replicas":               "leaders balanced",
@@ -73,7 +74,7 @@ func (c *cluster) said(line []byte) {
 
 // sometimes are the states that such a run has to come upon. Not among them, since they are seldom: a reassignment cancelled or
 // one that took the leader away, the log of a deleted topic of the same name removed, the voters changed beside a partition of the
-// network, many brokers that seem to have ended at once, a controlled shutdown cut short, a read answered UNKNOWN_TOPIC_ID, a stray
+// network, many brokers that seem to have ended at once, a voter that was replaced, a controlled shutdown cut short, a read answered UNKNOWN_TOPIC_ID, a stray
 // replica set aside, a heartbeat not taken.
 var sometimes = []string{
 	"a batch sent again and answered", "a broker fenced", "a broker fenced by its session", "a broker fenced by the signs of its end", "a broker unfenced",
@@ -82,7 +83,7 @@ var sometimes = []string{
 	"a leader elected from the ELR", "a leader elected from the ISR", "a leader recovered", "a leader that does not answer", "a leader went back to the preferred replica",
 	"a log cut below its high watermark", "a log directory reported offline", "a log directory went offline", "a log truncated", "a metadata snapshot fetched",
 	"a metadata snapshot written", "a process that ended by itself", "a read answered FENCED_LEADER_EPOCH", "a read answered KAFKA_STORAGE_ERROR",
-	"a read answered NOT_LEADER_OR_FOLLOWER", "a read answered OFFSET_OUT_OF_RANGE", "a read answered UNKNOWN_LEADER_EPOCH", "a reassignment completed", "a snapshot compared",
+	"a read answered NOT_LEADER_OR_FOLLOWER", "a read answered OFFSET_OUT_OF_RANGE", "a read answered UNKNOWN_LEADER_EPOCH", "a reassignment completed", "a snapshot compared", "a static quorum made dynamic",
 	"a topic deleted", "a topic made again", "a topic that is another one now", "a torn end of a log cut off", "a torn end of the metadata log cut off", "a voter added",
 	"a voter removed", "a voter saw the leader end", "a write answered KAFKA_STORAGE_ERROR", "a write answered NOT_ENOUGH_REPLICAS", "a write answered NOT_LEADER_OR_FOLLOWER",
 	"a write answered REQUEST_TIMED_OUT", "a write answered UNKNOWN_TOPIC_ID", "an ISR of one", "an empty ISR", "an old topic id refused", "an unclean election",

@@ -58,6 +58,18 @@ func (x *chaos) loosen(ctx context.Context) {
 	x.note("%s of %s is %s", name, looseTopic, value)
 }
 
+// allowUnclean lets any replica lead the loose topic, as a person does who has lost those that were in sync.
+func (c *cluster) allowUnclean(cl *client) bool {
+	ctx, cancel := context.WithTimeout(c.ctx, 4*time.Second)
+	defer cancel()
+	resp, err := cl.ask(ctx, -1, alterTopic(looseTopic, "unclean.leader.election.enable", "true"))
+	if err != nil {
+		return false
+	}
+	r := resp.(*kmsg.IncrementalAlterConfigsResponse)
+	return len(r.Resources) == 1 && r.Resources[0].ErrorCode == 0
+}
+
 func alterTopic(topic, name, value string) *kmsg.IncrementalAlterConfigsRequest {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	r := kmsg.NewIncrementalAlterConfigsRequestResource()

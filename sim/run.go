@@ -49,6 +49,9 @@ func (c *cluster) shape() {
 			{"controller", "controller", "controller", "broker", "broker", "broker,controller"},
 		}
 	}
+	if other := rand.New(rand.NewPCG(c.seed, 3)); c.voting == votersStatic && other.IntN(2) == 0 {
+		c.voting, c.upgradeAfter = votersUpgraded, time.Duration(other.Int64N(int64(15*time.Second)))
+	}
 	roles := all[r.IntN(len(all))]
 	c.fsync = r.IntN(3) == 0
 	session, between := 3000+r.IntN(3)*3000, 2000+r.IntN(3)*20000
@@ -258,8 +261,12 @@ func (c *cluster) awaitHealth(out *outcome) {
 	cl := c.newClient("health")
 	defer cl.close()
 	begin := time.Now()
+	tight := true
 	for time.Since(begin) < wellWithin {
 		ok := true
+		if tight { // the loose topic may have lost all that was in sync, while nobody else may lead it
+			tight = !c.allowUnclean(cl)
+		}
 		for _, m := range c.nodes {
 			m.run() // who was being stopped when the faults ended
 			if !m.serving() {

@@ -16,10 +16,37 @@ import (
 type voting int
 
 const (
-	votersStatic  voting = iota // controller.quorum.voters; a wiped one comes back under its id
-	votersChanged               // added and removed while other faults go on; their disks stay
-	votersJoin                  // controller.quorum.auto.join.enable; wiped ones come back as others
+	votersStatic   voting = iota // controller.quorum.voters; a wiped one comes back under its id
+	votersChanged                // added and removed while other faults go on; their disks stay
+	votersJoin                   // controller.quorum.auto.join.enable; wiped ones come back as others
+	votersUpgraded               // as votersStatic, until the quorum becomes a dynamic one amid the faults; then as votersJoin
 )
+
+// named reports whether the settings name the voters.
+func (v voting) named() bool { return v == votersStatic || v == votersUpgraded }
+
+// upgradeTakes is how long a request to make the quorum a dynamic one may be under way. A voter that lost its disk in that time would be
+// another one in the end, and a second loss one too many.
+const upgradeTakes = 15 * time.Second
+
+// upgrade asks for kraft.version 1, until that is said to be made.
+func (x *chaos) upgrade(ctx context.Context) {
+	c := x.c
+	if c.upgraded || time.Since(c.began) < c.upgradeAfter {
+		return
+	}
+	c.upgradeAsked = time.Now()
+	req := kmsg.NewPtrUpdateFeaturesRequest()
+	u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+	u.Feature, u.MaxVersionLevel, u.UpgradeType = "kraft.version", 1, 1
+	req.FeatureUpdates = append(req.FeatureUpdates, u)
+	if resp, ok := x.ask(ctx, req).(*kmsg.UpdateFeaturesResponse); ok {
+		code := wire.Code(resp.ErrorCode)
+		x.note("upgrade the quorum: %s", code.Name())
+		c.upgraded = code == wire.None
+	}
+	c.upgradeAsked = time.Now()
+}
 
 // initialVoters is how many there are at the beginning of a dynamic quorum; controllers beyond them stand outside.
 const initialVoters = 3
@@ -124,6 +151,9 @@ func (c *cluster) votersWell(ctx context.Context, cl *client) bool {
 	if st == nil {
 		return false
 	}
+	if none := [16]byte{}; c.voting == votersUpgraded && (len(st.CurrentVoters) == 0 || st.CurrentVoters[0].ReplicaDirectoryID == none) {
+		return time.Since(c.upgradeAsked) > upgradeTakes
+	}
 	there := 0
 	for _, m := range c.nodes {
 		if !m.controller() {
@@ -133,7 +163,7 @@ func (c *cluster) votersWell(ctx context.Context, cl *client) bool {
 		if !slices.ContainsFunc(st.CurrentVoters, func(v kmsg.DescribeQuorumResponseTopicPartitionReplicaState) bool {
 			return v.ReplicaID == int32(m.id) && v.ReplicaDirectoryID == dir
 		}) {
-			if c.voting == votersJoin {
+			if c.voting != votersChanged {
 				return false
 			}
 			continue
