@@ -76,14 +76,15 @@ func (c *epochCache) of(offset int64) int32 {
 	return c.ents[i-1].Epoch
 }
 
-// truncateTail drops the epochs that start at or above the new end.
-func (c *epochCache) truncateTail(end int64) {
+// truncateTail drops the epochs that start at or above the new end, and reports whether there were any.
+func (c *epochCache) truncateTail(end int64) (dropped bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.ents) > 0 && c.ents[len(c.ents)-1].StartOffset >= end {
 		c.ents = c.ents[:len(c.ents)-1]
-		c.dirty = true
+		c.dirty, dropped = true, true
 	}
+	return dropped
 }
 
 // truncateHead drops the epochs below the new start; the one that start lies in is moved up to it.

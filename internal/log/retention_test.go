@@ -270,6 +270,22 @@ func TestTruncationDropsEpochs(t *testing.T) {
 	must.Equal(t, int32(0), l.LatestEpoch())
 }
 
+// TestAnEpochWithoutRecordsIsForgottenOnDisk: a leader that wrote nothing follows another, whose history has no such epoch. The next process
+// must not find it, since it would take the records that came after it for that epoch's.
+func TestAnEpochWithoutRecordsIsForgottenOnDisk(t *testing.T) {
+	l := openTest(t, vfs.NewMem(), DefaultConfig(), newClock())
+	appendValues(t, l, "a")
+	_, err := l.BecomeLeader(7)
+	must.NoError(t, err)
+	must.NoError(t, l.writeEpochs())
+	l.BecomeFollower(8)
+	must.NoError(t, l.TruncateAsFollower(1, 8))
+	must.Equal(t, int32(0), l.LatestEpoch())
+	got, err := l.readEpochs()
+	must.NoError(t, err)
+	must.Equal(t, []EpochEntry{{Epoch: 0, StartOffset: 0}}, got)
+}
+
 func TestTruncationLowersTheRecoveryPointFirst(t *testing.T) {
 	mem := vfs.NewMem()
 	x := newManaged(t, mem, "/a")

@@ -23,8 +23,11 @@ func (l *Log) truncateLocked(offset, nowMs int64) error {
 		return fmt.Errorf("%s: truncation to %d: %w", l.tp, offset, wire.OffsetOutOfRange)
 	}
 	if offset >= l.end.Load() {
-		// Nothing to cut, but for an epoch that begins here and has no records: another leader's history has none.
-		l.epochs.truncateTail(offset)
+		// Nothing to cut, but for an epoch that begins here and has no records: another leader's history has none. A crash must not
+		// bring it back, or the records that come now would be taken for its own.
+		if l.epochs.truncateTail(offset) {
+			l.afterCut()
+		}
 		return nil
 	}
 	segs := l.segments()
