@@ -33,7 +33,6 @@ type Config struct {
 	LoadBufferBytes int           // how much is read at once while a shard is loaded
 	MaxBatchBytes   int           // largest batch, if the Partition does not know it
 	Codec           record.Codec  // compression of the batches
-	BaseSequence    int32         // of batches, where Apache Kafka's coordinators differ
 
 	// Now tells the time of day, for timestamps and expiry; nil: time.Now. Timers go by the monotonic clock.
 	Now func() time.Time
@@ -64,7 +63,6 @@ type runtimeCore struct {
 	commitTimeout time.Duration
 	loadBuffer    int
 	codec         record.Codec
-	baseSequence  int32
 	now           func() time.Time
 	loadSlots     chan struct{}
 }
@@ -86,7 +84,7 @@ func NewRuntime[M Machine](cfg Config, newMachine func(*Shard) M) *Runtime[M] {
 		cfg: cfg,
 		core: runtimeCore{
 			name: "coordinator " + cfg.Topic, topic: cfg.Topic, group: cfg.Group, commitTimeout: cfg.CommitTimeout,
-			loadBuffer: cfg.LoadBufferBytes, codec: cfg.Codec, baseSequence: cfg.BaseSequence, now: cfg.Now, loadSlots: make(chan struct{}, maxConcurrentLoads),
+			loadBuffer: cfg.LoadBufferBytes, codec: cfg.Codec, now: cfg.Now, loadSlots: make(chan struct{}, maxConcurrentLoads),
 		},
 		newMachine: newMachine,
 	}

@@ -84,13 +84,6 @@ type Shard struct {
 // Partition is the index of the shard's partition.
 func (sh *Shard) Partition() int32 { return sh.p }
 
-// Epoch is the leader epoch in which this broker leads the shard's partition.
-func (sh *Shard) Epoch() int32 {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.epoch
-}
-
 // Logger logs with the shard's name.
 func (sh *Shard) Logger() *slog.Logger { return sh.log }
 
@@ -198,17 +191,9 @@ func (sh *Shard) settle(tx *Tx) {
 			return
 		}
 	}
-	alone := tx.apart != nil && (tx.apart.marker != nil || tx.NumRecords() > 0)
-	if alone {
-		sh.batches = append(sh.batches, &batch{apart: tx.apart})
-	}
 	for i := range tx.segs {
 		s := &tx.segs[i]
-		if alone {
-			b := sh.batches[len(sh.batches)-1]
-			b.recs = append(b.recs, s.recs...)
-			b.addUndo(s.undo)
-		} else if len(s.recs) > 0 {
+		if len(s.recs) > 0 {
 			b := sh.openBatch(s.bytes)
 			b.recs = append(b.recs, s.recs...)
 			b.bytes += s.bytes
@@ -248,7 +233,7 @@ func (sh *Shard) call(then []func(*Tx, error), err error) {
 // openBatch returns the batch that collects records, with room for n bytes more.
 func (sh *Shard) openBatch(n int) *batch {
 	last := len(sh.batches) - 1
-	if last >= 0 && sh.batches[last].apart == nil && !(last == 0 && sh.inFlight) && sh.batches[last].bytes+n <= sh.maxBatch {
+	if last >= 0 && !(last == 0 && sh.inFlight) && sh.batches[last].bytes+n <= sh.maxBatch {
 		return sh.batches[last]
 	}
 	b := &batch{}
@@ -263,7 +248,7 @@ func (sh *Shard) flush() {
 	}
 	b := sh.batches[0]
 	sh.inFlight = true
-	bytes, err := encodeBatch(b, sh.rt.now().UnixMilli(), sh.rt.codec, sh.rt.baseSequence)
+	bytes, err := encodeBatch(b.recs, sh.rt.now().UnixMilli(), sh.rt.codec)
 	if err != nil {
 		sh.appended(b, err)
 		return
@@ -272,7 +257,7 @@ func (sh *Shard) flush() {
 	sh.mu.Lock()
 	epoch := sh.epoch
 	sh.mu.Unlock()
-	sh.part.Append(epoch, bytes, b.how(), func(_ int64, err error) {
+	sh.part.Append(epoch, bytes, func(_ int64, err error) {
 		sh.post(event{run: func() { sh.appended(b, err) }})
 	})
 }
@@ -304,12 +289,7 @@ func (sh *Shard) rollBack(err error) {
 		sh.Cancel(&batches[i].deadline)
 		runUndo(batches[i].undo)
 	}
-	for i, b := range batches {
-		if i > 0 && batches[0].apart != nil {
-			// What the log says of a transaction is nothing to those who only stood behind it: they may try again.
-			sh.call(b.then, fmt.Errorf("%w (%v)", wire.CoordinatorNotAvailable, err))
-			continue
-		}
+	for _, b := range batches {
 		sh.call(b.then, err)
 	}
 }

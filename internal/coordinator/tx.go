@@ -1,11 +1,6 @@
 package coordinator
 
-import (
-	"time"
-
-	"github.com/weir-stream/weir/internal/log"
-	"github.com/weir-stream/weir/internal/record"
-)
+import "time"
 
 // Record is one record of a coordinator's log, key and value encoded. A nil value is a tombstone.
 type Record struct {
@@ -24,19 +19,9 @@ type Tx struct {
 	// Now is the time of the operation.
 	Now time.Time
 
-	sh    *Shard
-	segs  []segment
-	then  []func(*Tx, error)
-	apart *apart
-}
-
-// apart says what is different about a batch that holds one operation alone.
-type apart struct {
-	producerID int64
-	epoch      int16
-	guard      log.VerificationGuard
-	marker     *record.EndTxnMarker // nil: data of the transaction
-	version    int8
+	sh   *Shard
+	segs []segment
+	then []func(*Tx, error)
 }
 
 // segment is a part of a Tx that is written in one batch.
@@ -104,35 +89,13 @@ func (tx *Tx) Split() {
 // open and the state stays until it is known. f has a Tx of its own.
 func (tx *Tx) Then(f func(tx *Tx, err error)) { tx.then = append(tx.then, f) }
 
-// Transactional makes the operation's records part of a producer's transaction (KIP-98): they are written in a batch of
-// their own. guard is what the log gave when it was asked whether the producer's transaction has begun there.
-func (tx *Tx) Transactional(producerID int64, epoch int16, guard log.VerificationGuard) {
-	tx.apart = &apart{producerID: producerID, epoch: epoch, guard: guard}
-}
-
-// EndTransaction writes the marker that ends a producer's transaction in the shard's log, in a batch of its own. The
-// operation appends nothing else. version is the transaction.version that the marker belongs to.
-func (tx *Tx) EndTransaction(producerID int64, epoch int16, m record.EndTxnMarker, version int8) {
-	tx.apart = &apart{producerID: producerID, epoch: epoch, marker: &m, version: version}
-}
-
 // batch is a run of segments that are appended together.
 type batch struct {
 	recs     []Record
 	bytes    int
 	undo     []func()
 	then     []func(*Tx, error)
-	apart    *apart // nil: a batch that operations share
 	deadline Timer
-}
-
-// how is what the log has to know of the batch.
-func (b *batch) how() log.AppendOptions {
-	opt := log.AppendOptions{Origin: log.OriginCoordinator}
-	if b.apart != nil {
-		opt.Guard, opt.TxnVersion = b.apart.guard, b.apart.version
-	}
-	return opt
 }
 
 func (b *batch) addUndo(undo []func()) { b.undo = append(b.undo, undo...) }

@@ -126,7 +126,7 @@ func (l *Log) rememberSegment(recent *producerState, seg *segment, position, at 
 			return err
 		}
 		if h.HasProducerID() && !h.IsControl() {
-			if _, _, err := recent.apply(h, AppendOptions{Origin: OriginReplication}); err != nil {
+			if _, _, err := recent.apply(h, OriginReplication); err != nil {
 				return err
 			}
 		}
@@ -207,7 +207,7 @@ func (r *replay) batch(seg *segment, f vfs.File, h record.Batch, pos int64) erro
 		}
 		h = record.Batch(buf.B)
 	}
-	ev, changed, err := r.state.apply(h, AppendOptions{Origin: OriginReplication})
+	ev, changed, err := r.state.apply(h, OriginReplication)
 	if err != nil || !changed {
 		return err
 	}
@@ -236,7 +236,6 @@ func (r *replay) batch(seg *segment, f vfs.File, h record.Batch, pos int64) erro
 func (l *Log) expireProducers(nowMs int64) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.expireVerifications(nowMs, l.env.producerExpirationMs.Load())
 	if l.producers == nil {
 		return 0 // on disk only; expired when loaded
 	}

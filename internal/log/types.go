@@ -52,11 +52,8 @@ const (
 // AppendOptions says how AppendAsLeader treats its batches.
 type AppendOptions struct {
 	Origin Origin
-	// Guard is what StartVerification gave, if the batch may begin a transaction in the log (KIP-890).
-	Guard VerificationGuard
-	// TxnVersion is the transaction.version that a marker was written under: from 2 on it has a higher epoch than the
-	// transaction's data (KIP-890, KIP-1228).
-	TxnVersion int8
+	// VerifiedTxn says that the transaction coordinator has confirmed the batch's transaction (KIP-890).
+	VerifiedTxn bool
 }
 
 // RecordError is the reason why one record of a batch was refused.

@@ -36,8 +36,8 @@ func (m *Manager) Owned(topic string, index int32) (*Owned, partition.LeaderEpoc
 // Append writes one batch as the leader of that epoch and calls done once, when it is committed or cannot be any more
 // under this leader. How long that takes is open: a batch that is in the log may be committed at any time. The batch
 // belongs to the partition until then.
-func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, how log.AppendOptions, done func(baseOffset int64, err error)) {
-	info, err := o.m.append(o.r, batch, -1, epoch, how)
+func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, done func(baseOffset int64, err error)) {
+	info, err := o.m.append(o.r, batch, -1, epoch, log.AppendOptions{Origin: log.OriginCoordinator})
 	if err != nil {
 		done(-1, err)
 		return

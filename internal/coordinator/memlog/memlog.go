@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/weir-stream/weir/internal/coordinator"
-	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -141,7 +140,7 @@ func (l *Log) Waiting() int {
 }
 
 // Append implements coordinator.Partition.
-func (l *Log) Append(epoch int32, batch []byte, _ log.AppendOptions, done func(int64, error)) {
+func (l *Log) Append(epoch int32, batch []byte, done func(int64, error)) {
 	l.mu.Lock()
 	if err := l.failing; err != nil {
 		l.mu.Unlock()

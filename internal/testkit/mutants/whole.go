@@ -63,5 +63,5 @@ var whole = []Mutant{
 	{Name: "an old change of the ISR is taken", File: "internal/controller/replicas.go", Check: "^TestAlterPartition$",
 		Old: "	case in.PartitionEpoch < p.PartitionEpoch:\n		return wire.InvalidUpdateVersion\n", New: ""},
 	{Name: "what a coordinator could not write stays in its state", File: "internal/coordinator/shard.go", Check: "^Test",
-		Old: "		runUndo(batches[i].undo)\n	}\n	for i, b := range batches {\n", New: "	}\n	for i, b := range batches {\n"},
+		Old: "		runUndo(batches[i].undo)\n	}\n	for _, b := range batches {\n", New: "	}\n	for _, b := range batches {\n"},
 }
