@@ -16,20 +16,41 @@ type epochCache struct {
 }
 
 // assign notes that epoch starts at offset, unless it is already known or older than the latest. Entries that
-// contradict it (same or later start) give way. It reports whether anything changed.
+// contradict it (same or later start) give way, and so do later epochs that are said to start at or before a batch of this one:
+// epochs rise along a log, so what is written proves them wrong. A checkpoint can be older than the batches after a power cut. It
+// reports whether anything changed.
 func (c *epochCache) assign(epoch int32, offset int64) bool {
 	if epoch < 0 || offset < 0 {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	dropped := c.disprove(epoch, offset)
 	if n := len(c.ents); n > 0 && c.ents[n-1].Epoch >= epoch {
-		return false
+		return dropped
 	}
 	for len(c.ents) > 0 && c.ents[len(c.ents)-1].StartOffset >= offset {
 		c.ents = c.ents[:len(c.ents)-1]
 	}
 	c.ents = append(c.ents, EpochEntry{epoch, offset})
+	c.dirty = true
+	return true
+}
+
+// disprove drops the later epochs that are said to start at or before an offset that was written in this one.
+func (c *epochCache) disprove(epoch int32, offset int64) bool {
+	first := len(c.ents)
+	for first > 0 && c.ents[first-1].Epoch > epoch {
+		first--
+	}
+	end := first
+	for end < len(c.ents) && c.ents[end].StartOffset <= offset {
+		end++
+	}
+	if end == first {
+		return false
+	}
+	c.ents = slices.Delete(slices.Clone(c.ents), first, end)
 	c.dirty = true
 	return true
 }

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,6 +285,30 @@ func TestAnEpochWithoutRecordsIsForgottenOnDisk(t *testing.T) {
 	got, err := l.readEpochs()
 	must.NoError(t, err)
 	must.Equal(t, []EpochEntry{{Epoch: 0, StartOffset: 0}}, got)
+}
+
+// TestBatchesDisproveEpochs: after a power cut the checkpoint of the epochs may be older than the batches. Those count: an epoch that is said
+// to begin before a batch of an older one did not begin there.
+func TestBatchesDisproveEpochs(t *testing.T) {
+	for _, c := range []struct {
+		had, want []EpochEntry
+		epoch     int32
+		offset    int64
+	}{
+		{[]EpochEntry{{0, 0}, {1, 50}}, []EpochEntry{{0, 0}}, 0, 50},
+		{[]EpochEntry{{0, 0}, {1, 50}, {2, 60}}, []EpochEntry{{0, 0}, {2, 60}}, 0, 55},
+		{[]EpochEntry{{0, 0}, {1, 50}, {2, 60}}, []EpochEntry{{0, 0}, {1, 50}, {2, 60}}, 0, 49},
+		{[]EpochEntry{{3, 0}}, []EpochEntry{{1, 0}}, 1, 0},
+		{[]EpochEntry{{0, 0}, {1, 50}}, []EpochEntry{{0, 0}, {1, 50}}, 1, 70},
+		{[]EpochEntry{{0, 0}, {1, 50}}, []EpochEntry{{0, 0}, {1, 50}, {4, 70}}, 4, 70},
+	} {
+		var cache epochCache
+		cache.load(c.had)
+		cache.assign(c.epoch, c.offset)
+		if got := cache.entries(); !slices.Equal(got, c.want) {
+			t.Errorf("%v, and a batch of epoch %d at %d: %v, want %v", c.had, c.epoch, c.offset, got, c.want)
+		}
+	}
 }
 
 func TestTruncationLowersTheRecoveryPointFirst(t *testing.T) {
