@@ -297,7 +297,11 @@ func (l *Log) settleOffsets(st loadState, nowMs int64) error {
 		}
 		end = st.start
 	}
-	l.epochs.truncateTail(end)
+	if l.epochs.truncateTail(end) { // records of older epochs may come there before the next flush
+		if err := l.saveEpochs(false); err != nil {
+			l.env.logger.Warn("leader epochs are not written", "error", err)
+		}
+	}
 	l.epochs.truncateHead(l.start.Load())
 	l.hw.Store(max(min(st.highWatermark, end), l.start.Load()))
 	if st.clean {
