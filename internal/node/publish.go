@@ -77,10 +77,7 @@ func (n *Node) publishConfigs(img *image.Image, d *image.Delta) {
 		n.config.Store(next)
 		n.configChanged(next)
 		if n.isBroker() {
-			n.replicas.Each(func(r *replica.Replica) bool {
-				topics[r.Topic] = true
-				return true
-			})
+			n.addTopicsHere(topics)
 		}
 	}
 	if !n.isBroker() {
@@ -111,13 +108,18 @@ func (n *Node) configureTopic(img *image.Image, name string) {
 // configureAll gives all replicas their present settings.
 func (n *Node) configureAll(img *image.Image) {
 	topics := map[string]bool{}
+	n.addTopicsHere(topics)
+	for name := range topics {
+		n.configureTopic(img, name)
+	}
+}
+
+// addTopicsHere adds the topics of which this broker has replicas.
+func (n *Node) addTopicsHere(topics map[string]bool) {
 	n.replicas.Each(func(r *replica.Replica) bool {
 		topics[r.Topic] = true
 		return true
 	})
-	for name := range topics {
-		n.configureTopic(img, name)
-	}
 }
 
 // topicLogConfig is what the log manager asks for when it loads or makes a log.
