@@ -229,11 +229,24 @@ func (m *Manager) updateRole(r *Replica, role *partition.Role) {
 
 // openLog returns the replica's log, making it if it is not there. Nil means that its directory is offline.
 func (m *Manager) openLog(r *Replica, c Change) (*log.Log, error) {
-	if l := r.log.Load(); l != nil {
+	tp := log.TopicPartition{Topic: c.Topic, Partition: c.Index}
+	if l := r.log.Load(); l != nil && l.TopicID() == c.TopicID {
 		return l, nil
 	}
-	tp := log.TopicPartition{Topic: c.Topic, Partition: c.Index}
-	l, err := m.logs.Open(tp, c.TopicID, c.Directory)
+	id := c.TopicID
+	if l := m.logs.Get(tp); l != nil && l.TopicID() == (wire.TopicID{}) && !c.Role.Leads() {
+		// A power cut took the new log's partition.metadata, and it may be that of an earlier topic of the same name. A
+		// follower has nothing to lose and begins anew; without a leader it stays what it is, under no id, until one is known.
+		if c.Role.Leader < 0 {
+			id = wire.TopicID{}
+		} else {
+			m.logger.Warn("a log that names no topic begins anew as the leader has it", "partition", tp.String())
+			if err := m.logs.Delete(tp); err != nil {
+				return nil, fmt.Errorf("log of %v: %w", tp, err)
+			}
+		}
+	}
+	l, err := m.logs.Open(tp, id, c.Directory)
 	if errors.Is(err, wire.InconsistentTopicId) {
 		// The directory is that of an earlier topic of the same name, whose deletion came while this broker was down.
 		m.logger.Warn("removing the log of a deleted topic of the same name", "partition", tp.String())

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/partition"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -170,4 +171,52 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A power cut can take partition.metadata and leave the batches. Who leads takes such a log as it is; who follows may have
+// that of an earlier topic of the same name, and begins anew, not before there is a leader.
+func TestLogWithoutTopicID(t *testing.T) {
+	tp := log.TopicPartition{Topic: "t"}
+	for _, c := range []struct {
+		name    string
+		leaders []int32
+		end     int64
+	}{
+		{"leads", []int32{1}, 2},
+		{"follows", []int32{2}, 0},
+		{"follows when there is a leader", []int32{-1, 2}, 0},
+		{"nobody leads", []int32{-1}, 2},
+		{"leads later", []int32{-1, 1}, 2},
+		{"leads, then follows", []int32{1, 2}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newKit(t, nil)
+			ok := func(err error) {
+				t.Helper()
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			l, err := k.logs.Open(tp, wire.TopicID{}, [16]byte{})
+			ok(err)
+			_, err = l.BecomeLeader(0)
+			ok(err)
+			_, err = l.AppendAsLeader(batch(t, "a", "b"), 0, log.AppendOptions{})
+			ok(err)
+			for i, leader := range c.leaders {
+				epoch := int32(i + 1)
+				_, _, err := k.Apply(Change{Topic: "t", TopicID: k.topic, MinInSync: 1, Role: partition.Role{
+					Self: 1, Leader: leader, LeaderEpoch: epoch, PartitionEpoch: epoch, Replicas: []int32{1, 2}, ISR: []int32{2},
+				}})
+				ok(err)
+			}
+			want := k.topic
+			if c.leaders[len(c.leaders)-1] < 0 {
+				want = wire.TopicID{}
+			}
+			if l := k.logs.Get(tp); l.LogEndOffset() != c.end || l.TopicID() != want {
+				t.Errorf("the log ends at %d with topic id %x; want %d, %x", l.LogEndOffset(), l.TopicID(), c.end, want)
+			}
+		})
+	}
 }

@@ -64,4 +64,8 @@ var whole = []Mutant{
 		Old: "	case in.PartitionEpoch < p.PartitionEpoch:\n		return wire.InvalidUpdateVersion\n", New: ""},
 	{Name: "what a coordinator could not write stays in its state", File: "internal/coordinator/shard.go", Check: "^Test",
 		Old: "		runUndo(batches[i].undo)\n	}\n	for _, b := range batches {\n", New: "	}\n	for _, b := range batches {\n"},
+	{Name: "a follower keeps a log that names no topic", File: "internal/replica/manager.go", Check: "^TestLogWithoutTopicID$",
+		Old: "l.TopicID() == (wire.TopicID{}) && !c.Role.Leads() {\n", New: "l.TopicID() == (wire.TopicID{}) && c.Role.Leader < -1 {\n"},
+	{Name: "a log that names no topic begins anew though nobody leads", File: "internal/replica/manager.go", Check: "^TestLogWithoutTopicID$",
+		Old: "		if c.Role.Leader < 0 {\n			id = wire.TopicID{}\n", New: "		if c.Role.Leader < -1 {\n			id = wire.TopicID{}\n"},
 }
