@@ -38,7 +38,8 @@ func measureCluster(ctx context.Context, o options, dir string) ([]pair, error) 
 }
 
 func clusterOf(ctx context.Context, o options, dir, side string) ([]result, error) {
-	c := brokers.Config{Dir: dir + "/three-" + side, Props: map[string]string{"log.retention.ms": "-1"}, Port: 21900}
+	props := map[string]string{"log.retention.ms": "-1", "log.segment.delete.delay.ms": "0"} // as for one node
+	c := brokers.Config{Dir: dir + "/three-" + side, Props: props, Port: 21900}
 	if side == "weir" {
 		c.Binary = o.binary
 	} else {
@@ -71,7 +72,7 @@ func clusterTests() []test {
 	var out []test
 	for _, l := range []load{{1024, 6, 0, -1, nil}, {100, 6, 0, -1, nil}, {1024, 1, 0, -1, nil}, {100, 1, 0, -1, nil}} {
 		name := fmt.Sprintf("%s, %d B, %d partitions", clusterName, l.recordBytes, l.partitions)
-		out = append(out, test{name: name, three: func(c trio, _ context.Context) ([]result, error) { return c.produce(name, l) }})
+		out = append(out, test{name: name, load: true, three: func(c trio, _ context.Context) ([]result, error) { return c.produce(name, l) }})
 	}
 	return append(out,
 		test{name: clusterName + ", memory", three: trio.memory},
@@ -86,11 +87,19 @@ func (c trio) measure(ctx context.Context) ([]result, error) {
 		if !c.only.MatchString(t.name) {
 			continue
 		}
-		results, err := t.three(c, ctx)
-		if err != nil {
-			return out, fmt.Errorf("%s: %w", t.name, err)
+		rounds := 1
+		if t.load {
+			rounds = c.rounds
 		}
-		out = append(out, results...)
+		var all [][]result
+		for range rounds {
+			results, err := t.three(c, ctx)
+			if err != nil {
+				return out, fmt.Errorf("%s: %w", t.name, err)
+			}
+			all = append(all, results)
+		}
+		out = append(out, medians(all)...)
 	}
 	return out, nil
 }
@@ -109,7 +118,7 @@ func (c trio) memory(context.Context) ([]result, error) {
 
 func (c trio) produce(name string, l load) ([]result, error) {
 	total := c.total()
-	topic := fmt.Sprintf("three-%d-%d", l.recordBytes, l.partitions)
+	topic := freshTopic()
 	leader, err := c.create(topic, l.partitions)
 	if err != nil {
 		return nil, err
@@ -126,6 +135,9 @@ func (c trio) produce(name string, l load) ([]result, error) {
 	}
 	cpu, wall, err := spent(func() error { return produce(leader, topic, l, total) }, c.nodes...)
 	if err != nil {
+		return nil, err
+	}
+	if err := deleteTopic(topic, c.nodes...); err != nil {
 		return nil, err
 	}
 	return []result{

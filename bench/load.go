@@ -65,9 +65,9 @@ var topics atomic.Int32
 // freshTopic is a name that was not there before.
 func freshTopic() string { return fmt.Sprintf("bench-load-%d", topics.Add(1)) }
 
-// deleteTopic deletes a topic and waits until its files are gone.
-func deleteTopic(b *brokers.Broker, name string) error {
-	c, err := kwire.Dial(b.Addr)
+// deleteTopic deletes a topic and waits until its files are gone from all nodes.
+func deleteTopic(name string, nodes ...*brokers.Broker) error {
+	c, err := kwire.Dial(nodes[0].Addr)
 	if err != nil {
 		return err
 	}
@@ -81,15 +81,22 @@ func deleteTopic(b *brokers.Broker, name string) error {
 	if code := resp.(*kmsg.DeleteTopicsResponse).Topics[0].ErrorCode; code != 0 {
 		return fmt.Errorf("delete %s: error %d", name, code)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		left, err := filepath.Glob(filepath.Join(b.Config.Dir, "*", name+"-*"))
-		if err != nil || len(left) == 0 {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("delete %s: %s is still there", name, left[0])
+	deadline := time.Now().Add(time.Minute)
+	for _, b := range nodes {
+		for ; ; time.Sleep(50 * time.Millisecond) {
+			left, err := filepath.Glob(filepath.Join(b.Config.Dir, "*", name+"-*"))
+			if err != nil {
+				return err
+			}
+			if len(left) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("delete %s: %s is still there", name, left[0])
+			}
 		}
 	}
+	return nil
 }
 
 func createTopic(b *brokers.Broker, name string, partitions int32) error {

@@ -115,7 +115,7 @@ func throughput(b *brokers.Broker, l load, total int64) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := deleteTopic(b, topic); err != nil {
+	if err := deleteTopic(topic, b); err != nil {
 		return nil, err
 	}
 	return append(out,
@@ -131,7 +131,7 @@ func latency(b *brokers.Broker, rate, count int) ([]result, error) {
 	if err := createTopic(b, topic, 1); err != nil {
 		return nil, err
 	}
-	defer deleteTopic(b, topic) //nolint:errcheck // it is small
+	defer deleteTopic(topic, b) //nolint:errcheck // it is small
 	return endToEnd(fmt.Sprintf("end to end at %d records/s", rate), b.Addr, topic, 1, rate, count)
 }
 
