@@ -212,7 +212,10 @@ func (s *scene) connect(who string, opts ...kgo.Opt) *kgo.Client {
 	}
 	base := []kgo.Opt{kgo.SeedBrokers(addrs...), kgo.MetadataMinAge(100 * time.Millisecond), kgo.DialTimeout(2 * time.Second),
 		kgo.RequestTimeoutOverhead(3 * time.Second), kgo.ProduceRequestTimeout(5 * time.Second),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond })}
+		kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }),
+		// A process that is killed between the handshake and the first answer looks to this client as if TLS were set up wrongly,
+		// for which it gives up records.
+		kgo.AlwaysRetryEOF()}
 	if s.secret != nil {
 		base = append(base, s.secret.as(who)...)
 	}

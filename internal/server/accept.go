@@ -50,7 +50,7 @@ func (s *Server) adopt(l *listener, nc net.Conn) {
 	c := newConn(s, l, nc)
 	if allowed, ok := s.table.add(s, c); !ok {
 		if allowed < 0 { // the server stops
-			_ = nc.Close()
+			reset(nc)
 			return
 		}
 		s.log.Info("connection refused", "listener", l.Name, "peer", c.info.Remote,

@@ -56,9 +56,10 @@ type conn struct {
 	reason   error     // why it was shut, if the server did it
 	current  *exchange // whose handler runs on the reader, while it is in the queue
 
-	// The reader's own: the client id of the last request, and how long the next one waited to be let in.
+	// The reader's own: the client id of the last request, how long the next one waited to be let in, and whether there was one.
 	lastClient string
 	waited     time.Duration
+	served     bool
 
 	wake    chan struct{}
 	timer   *time.Timer // the reader's, made when first needed
@@ -131,6 +132,9 @@ func (c *conn) end(err error) {
 	}
 	c.mu.Unlock()
 	close(c.done)
+	if errors.Is(err, errStopping) && !c.served {
+		reset(c.sock)
+	}
 	_ = c.nc.Close() // nothing is left to be sent
 	c.writers.Wait()
 	c.in.release()
@@ -140,6 +144,16 @@ func (c *conn) end(err error) {
 	c.dropAnswered()
 	c.srv.table.remove(c)
 	c.logClosed(err)
+}
+
+// reset closes a socket so that the peer is told of a connection that was reset. A server that stops does that to who has had
+// no answer yet: some clients take an ordinary end at that point for a wrong security protocol, and give up what they
+// wanted to send instead of connecting again.
+func reset(nc net.Conn) {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // an ordinary end is no harm
+	}
+	_ = nc.Close()
 }
 
 // dropAnswered gives back what was answered but not sent. Requests that are not answered yet find the connection

@@ -30,6 +30,7 @@ func (c *conn) request(frame *bufpool.Buf, r *route) error {
 	e := newExchange()
 	e.c, e.route, e.frame, e.size = c, r, frame, len(frame.B)
 	e.charged, e.waited = int64(frame.Cap()), c.waited
+	c.served = true
 	c.touch(now)
 	e.timing = Timing{Key: r.Key, Listener: c.lis.Name, RequestBytes: e.size}
 	e.req.Received, e.req.Size = now, e.size

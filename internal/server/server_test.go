@@ -2,10 +2,13 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -349,6 +352,22 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 	}
 	c.closed()
 	<-stopped
+}
+
+// franz-go takes the end of a connection before the first answer for a sign that it speaks without TLS to a port with TLS, and
+// fails what it has to send. A reset it knows for what it is.
+func TestStopResetsWhoHadNoAnswer(t *testing.T) {
+	s, _ := serve(t, &broker{}, Limits{})
+	fresh, idle := dial(t, s, "PLAINTEXT"), dial(t, s, "PLAINTEXT")
+	idle.ask(metadataRequest("a"))
+	eventually(t, "both are connected", func() bool { return s.Connections() == 2 })
+	s.Stop(20 * time.Second)
+	if _, err := idle.frame(); !errors.Is(err, io.EOF) {
+		t.Errorf("who had an answer reads %v", err)
+	}
+	if _, err := fresh.frame(); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("who had none reads %v", err)
+	}
 }
 
 func TestStopGivesUpAfterItsTime(t *testing.T) {
