@@ -41,9 +41,9 @@ type suite struct {
 	atLeast         int               // tests that must have passed
 }
 
-// unadvertised are tests of APIs that are not advertised: transactions, share
-// groups and the new group protocol.
-const unadvertised = `848|Share|Txn|Transaction|AddPartitionsToTxn|AddOffsetsToTxn|EndTxn|TxnOffset`
+// unadvertised are tests of APIs that are not advertised: share groups and the
+// new group protocol.
+const unadvertised = `848|Share`
 
 var suites = map[string]suite{
 	"franz-go": {
@@ -59,8 +59,7 @@ var suites = map[string]suite{
 		module: "github.com/segmentio/kafka-go", version: "v0.4.51", packages: []string{".", "./compress"},
 		dials: []string{"newLocalClient", "newLocalClientAndTopic", "newLocalClientWithTopic", "newClient", "DialLeader", "makeTopic", "createTopic", "newTestWriter",
 			"newTestKafkaWriter", "clientCreateTopic", "DialContext", "createConn", "NewReader", "newTestClient", "NewWriter", "LookupPartitions", "LookupPartition"},
-		// TestClientFindCoordinator asks for a transaction's coordinator.
-		skip: unadvertised + `|SASL|TLS|Resolver|Example|ACL|UserScram|ClientQuotas|TestClientFindCoordinator` +
+		skip: unadvertised + `|SASL|TLS|Resolver|Example|ACL|UserScram|ClientQuotas` +
 			// These dereference nil in the suite's own helper when a fetch comes back empty.
 			`|TestReaderConsumerGroup/(consumer_group_commits_on_close|verify_offset_committed)`,
 		env:  func(string, int) []string { return []string{"KAFKA_VERSION=3.9.0"} },

@@ -30,12 +30,18 @@ type client struct {
 	newest map[place]int32
 	// only is the id of the only topic that it has to do with; zero: any.
 	only [16]byte
+	// txnID is the transactional id that it writes under; nil: none.
+	txnID *string
+	// versions caps those of its requests, by their keys.
+	versions map[int16]int16
+	// stable says that it reads what is committed only (read_committed).
+	stable bool
 }
 
 func (c *cluster) newClient(name string) *client {
 	c.mu.Lock()
 	c.clients++
-	ip := net.IPv4(10, 0, 1, byte(c.clients))
+	ip := net.IPv4(10, 0, byte(1+c.clients>>8), byte(c.clients))
 	c.mu.Unlock()
 	return &client{c: c, name: name, life: c.net.host(ip).begin(), group: lifecycle.New(name, slog.New(slog.DiscardHandler)), peers: map[string]*peer.Client{},
 		meta: map[string]*kmsg.MetadataResponseTopic{}, addrs: map[int32]string{}, newest: map[place]int32{}}
@@ -53,7 +59,7 @@ func (cl *client) peer(address string) *peer.Client {
 	p := cl.peers[address]
 	if p == nil {
 		p = peer.New(peer.Config{Address: address, ClientID: cl.name, Dial: cl.life.Dial, Group: cl.group, ConnectTimeout: 2 * time.Second, RequestTimeout: 10 * time.Second,
-			MaxBackoff: 100 * time.Millisecond, Log: slog.New(slog.DiscardHandler)})
+			MaxBackoff: 100 * time.Millisecond, MaxVersions: cl.versions, Log: slog.New(slog.DiscardHandler)})
 		cl.peers[address] = p
 	}
 	return p
@@ -150,7 +156,7 @@ func (cl *client) produce(ctx context.Context, topic string, index int32, batch 
 		return -1, fmt.Errorf("%w: %w", errNotWritten, err)
 	}
 	req := kmsg.NewPtrProduceRequest()
-	req.Acks, req.TimeoutMillis = -1, 5000
+	req.Acks, req.TimeoutMillis, req.TransactionID = -1, 5000, cl.txnID
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic, t.TopicID = topic, id
 	in := kmsg.NewProduceRequestTopicPartition()
@@ -185,6 +191,8 @@ type fetched struct {
 	batches   []record.Batch
 	hw, start int64
 	broker    int32
+	lso       int64                                                // of who reads what is committed
+	aborted   []kmsg.FetchResponseTopicPartitionAbortedTransaction // the same
 }
 
 // fetch reads a partition from a broker, -1: its leader.
@@ -205,6 +213,9 @@ func (cl *client) fetch(ctx context.Context, broker int32, topic string, index i
 	}
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID, req.ReplicaState.ID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = -1, -1, 500, 1, 1<<20, -1
+	if cl.stable {
+		req.IsolationLevel = 1
+	}
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID = topic, id
 	p := kmsg.NewFetchRequestTopicPartition()
@@ -212,7 +223,7 @@ func (cl *client) fetch(ctx context.Context, broker int32, topic string, index i
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 	key := ledKey{id, index, epoch}
-	before, life := cl.c.mark(key), cl.c.runningLife(broker)
+	before, stable, life := cl.c.mark(key), cl.c.txns.mark(key), cl.c.runningLife(broker)
 	resp, err := cl.ask(ctx, broker, req)
 	if err != nil {
 		delete(cl.meta, topic)
@@ -231,7 +242,7 @@ func (cl *client) fetch(ctx context.Context, broker int32, topic string, index i
 		delete(cl.meta, topic)
 		return nil, wire.Code(out.ErrorCode)
 	}
-	f := &fetched{hw: out.HighWatermark, start: out.LogStartOffset, broker: broker}
+	f := &fetched{hw: out.HighWatermark, start: out.LogStartOffset, broker: broker, lso: out.LastStableOffset, aborted: out.AbortedTransactions}
 	for rest := out.RecordBatches; len(rest) >= record.HeaderSize; {
 		b := record.Batch(rest)
 		if b.Size() > len(rest) {
@@ -247,6 +258,9 @@ func (cl *client) fetch(ctx context.Context, broker int32, topic string, index i
 	}
 	if broker == leader {
 		cl.c.marked(key, topic, before, f)
+		if cl.stable {
+			cl.c.markedStable(key, topic, stable, f)
+		}
 		if life != nil && life == cl.c.runningLife(broker) {
 			cl.c.leads(life, topic, id, index, epoch)
 		}

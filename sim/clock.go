@@ -32,6 +32,7 @@ func (x *chaos) setClock(ctx context.Context, m *machine) {
 	skew := []int64{-45 * 60, -600, -3, 3, 600, 3600, 3 * 3600}[x.rng.IntN(7)]
 	x.note("the clock of node %d is wrong by %v", m.id, time.Duration(skew)*time.Second)
 	m.skew.Store(skew)
+	x.c.jumped.Store(true)
 	x.later(ctx, 20*time.Second, func() {
 		x.note("the clock of node %d is right", m.id)
 		m.skew.Store(0)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/config"
+	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/node"
 	"github.com/weir-stream/weir/internal/node/format"
 	"github.com/weir-stream/weir/internal/quorum"
@@ -50,6 +51,9 @@ type cluster struct {
 	clients      int
 	consumed     *consumed
 	meta         *metaLog
+	txns         *txnHistory
+	txnVersion   int16       // transaction.version
+	jumped       atomic.Bool // a clock has
 
 	mu       sync.Mutex
 	broken   []string
@@ -99,7 +103,8 @@ func (p *process) stop() (err error) {
 func newCluster(t testing.TB, seed uint64) *cluster {
 	rng := rand.New(rand.NewPCG(seed, 0x5e1f))
 	c := &cluster{t: t, seed: seed, rng: rng, trace: newTrace(), history: newHistory(), began: time.Now(), reached: map[string]int{}}
-	c.meta = newMetaLog(c)
+	c.meta, c.txns = newMetaLog(c), newTxnHistory()
+	c.txnVersion = []int16{2, 2, 2, 1, 0}[rand.New(rand.NewPCG(seed, 4)).IntN(5)]
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.net = newNetwork(rand.New(rand.NewPCG(seed, 1)))
 	return c
@@ -177,7 +182,7 @@ func (m *machine) format(first bool) error {
 	if err != nil {
 		return err
 	}
-	r := format.Request{Node: set.Node(), ClusterID: clusterID, Out: new(strings.Builder), Now: m.now()}
+	r := format.Request{Node: set.Node(), ClusterID: clusterID, Out: new(strings.Builder), Now: m.now(), Features: map[string]int16{image.FeatureTransaction: m.c.txnVersion}}
 	if !m.c.voting.named() && m.controller() {
 		r.InitialControllers = m.c.initial()
 		if !first || !slices.ContainsFunc(r.InitialControllers, func(v format.Voter) bool { return v.ID == int32(m.id) }) {

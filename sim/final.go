@@ -24,9 +24,12 @@ func (c *cluster) readAll(out *outcome) {
 			c.compare(loadTopic, i, log)
 		}
 	}
+	if !c.isBroken() {
+		c.checkTransactions(cl)
+	}
 	c.checkOrder()
 	// Another broker has to know the commits as well. Where voters were removed there may be too few of them for that.
-	if id, err := cl.coordinator(c.ctx, "group"); err == nil && c.voting != votersChanged {
+	if id, err := cl.coordinator(c.ctx, ofGroups, "group"); err == nil && c.voting != votersChanged {
 		m := c.nodes[id-1]
 		c.trace.note("kill node %d, the coordinator", m.id)
 		m.kill(false)
@@ -34,7 +37,7 @@ func (c *cluster) readAll(out *outcome) {
 		m.run()
 	}
 	c.checkCommitted(cl)
-	for _, topic := range []string{registerTopic, loadTopic, "__consumer_offsets"} {
+	for _, topic := range []string{registerTopic, loadTopic, offsetsTopic} {
 		c.compareDisks(cl, topic)
 	}
 	c.checkLoose(cl)
@@ -83,7 +86,7 @@ func (c *cluster) readPartition(cl *client, topic string, index int32) map[int64
 					c.fail("I4 NoGap", "%s-%d of broker %d has no record at %d, the next batch is at %d", topic, index, broker, next, b.BaseOffset())
 				}
 				it := b.Records(1 << 20)
-				for it.Next() {
+				for !b.IsControl() && it.Next() {
 					if r := it.Record(); broker == replicas[0] {
 						log[r.Offset] = sighting{value: string(r.Value), epoch: b.LeaderEpoch(), by: broker}
 					}
@@ -144,7 +147,7 @@ func (c *cluster) checkOrder() {
 		}
 	}
 	for k, ws := range by {
-		if k.topic != loadTopic {
+		if _, ok := transactionTopics[k.topic]; k.topic != loadTopic && !ok {
 			continue // one that timed out may come after the next
 		}
 		slices.SortFunc(ws, func(a, b *write) int { return a.seq - b.seq })

@@ -54,6 +54,11 @@ var saidBy = map[string]string{
 	"the term that was given up goes on":                        "a term that was given up",
 	"what the leader sent does not check":                       "a fetched part that does not check",
 	"cut Raft's log":                                            "Raft's log not cut",
+	"transaction is aborted, its time is over":                  "a transaction aborted by its time",
+	"transactions that were decided before are brought to":      "markers sent by the next coordinator",
+	"markers of a transaction are not sent any more":            "markers that a later epoch refused",
+	"transaction index is cut back":                             "a transaction index cut back",
+	"the coordinator of a transaction could not be asked":       "a coordinator of transactions that does not answer",
 }
 
 // reach notes that a state was reached.

@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 	"sync"
+	"time"
 
 	mr "github.com/weir-stream/weir/internal/metarecord"
 	"github.com/weir-stream/weir/internal/record"
@@ -20,6 +21,7 @@ type metaLog struct {
 	names   map[string]int    // how often a topic of that name was made
 	made    map[[16]byte]bool // topics that were there
 	broken  bool              // it cannot be read on
+	deposed []deposed         // coordinators of transactions
 }
 
 func newMetaLog(c *cluster) *metaLog {
@@ -102,6 +104,9 @@ func (l *metaLog) changed(id partID, old, now metaPartition, r *mr.PartitionChan
 	name := place{topic, id.index, l.now.end - 1}
 	l.c.trace.note("metadata: %v: %v", name, now)
 	l.reached(topic, old, now)
+	if topic == stateTopic && old.leader >= 0 && now.leader != old.leader {
+		l.deposed = append(l.deposed, deposed{old.leader, l.c.runningLife(old.leader), time.Now()})
+	}
 	// A leader that goes with the end of a reassignment brings the one that takes over into the ISR with the same record.
 	handed := slices.Contains(old.removing, old.leader) && slices.Contains(now.isr, now.leader) && len(now.removing) == 0
 	if now.leader >= 0 && now.leader != old.leader && !slices.Contains(old.isr, now.leader) && !slices.Contains(old.elr, now.leader) && !handed {

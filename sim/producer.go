@@ -161,10 +161,13 @@ func (c *cluster) groupConsumer(ctx context.Context, topic string, partitions in
 	}
 }
 
-// coordinator is the broker that keeps a group's offsets.
-func (cl *client) coordinator(ctx context.Context, group string) (int32, error) {
+// The kinds of coordinators.
+const ofGroups, ofTransactions int8 = 0, 1
+
+// coordinator is the broker that keeps a group's offsets, or a transactional id.
+func (cl *client) coordinator(ctx context.Context, kind int8, key string) (int32, error) {
 	find := kmsg.NewPtrFindCoordinatorRequest()
-	find.CoordinatorKey, find.CoordinatorKeys = group, []string{group}
+	find.CoordinatorType, find.CoordinatorKey, find.CoordinatorKeys = kind, key, []string{key}
 	resp, err := cl.ask(ctx, -1, find)
 	if err != nil {
 		return -1, err
@@ -183,15 +186,22 @@ func (cl *client) coordinator(ctx context.Context, group string) (int32, error) 
 func (cl *client) committed(ctx context.Context, group string) (map[int32]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	if len(cl.addrs) == 0 {
+	if len(cl.addrs) == 0 || cl.meta[loadTopic] == nil {
 		if err := cl.refresh(ctx, loadTopic); err != nil {
 			return nil, err
 		}
 	}
-	at, err := cl.coordinator(ctx, group)
+	at, err := cl.coordinator(ctx, ofGroups, group)
 	if err != nil {
 		return nil, err
 	}
+	return cl.committedAt(ctx, at, group, loadTopic)
+}
+
+// committedAt is what a group has committed of a topic, as one broker says it.
+func (cl *client) committedAt(ctx context.Context, at int32, group, topic string) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
 	g := kmsg.NewOffsetFetchRequestGroup()
@@ -210,7 +220,14 @@ func (cl *client) committed(ctx context.Context, group string) (map[int32]int64,
 		return nil, code
 	}
 	have := map[int32]int64{}
+	_, id, _ := cl.leader(topic, 0)
 	for _, t := range o.Groups[0].Topics {
+		if t.Topic == "" && id == [16]byte{} {
+			return nil, errors.New("the topic is not known here")
+		}
+		if t.Topic != topic && t.TopicID != id {
+			continue
+		}
 		for _, p := range t.Partitions {
 			if p.ErrorCode != 0 {
 				return nil, wire.Code(p.ErrorCode)
@@ -224,10 +241,17 @@ func (cl *client) committed(ctx context.Context, group string) (map[int32]int64,
 func (cl *client) commit(ctx context.Context, group, topic string, at map[int32]int64) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*time.Second)
 	defer cancel()
-	to, err := cl.coordinator(ctx, group)
+	to, err := cl.coordinator(ctx, ofGroups, group)
 	if err != nil {
 		return err
 	}
+	return cl.commitAt(ctx, to, group, topic, at)
+}
+
+// commitAt commits offsets of a topic at one broker.
+func (cl *client) commitAt(ctx context.Context, to int32, group, topic string, at map[int32]int64) error {
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Second)
+	defer cancel()
 	_, id, _ := cl.leader(topic, 0)
 	req := kmsg.NewPtrOffsetCommitRequest()
 	req.Group, req.Generation = group, -1

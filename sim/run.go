@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -68,10 +69,11 @@ func (c *cluster) shape() {
 		"replica.socket.timeout.ms=5000", "controller.quorum.request.timeout.ms=2000",
 		fmt.Sprint("log.flush.offset.checkpoint.interval.ms=", 500+r.IntN(3)*2000), fmt.Sprint("replica.high.watermark.checkpoint.interval.ms=", 300+r.IntN(3)*2000),
 	)
+	c.extra = append(c.extra, c.transactionSettings()...)
 	if c.fsync {
 		c.extra = append(c.extra, "weir.durability=fsync")
 	}
-	c.trace.note("seed %d: %v, %v", c.seed, roles, c.extra)
+	c.trace.note("seed %d: %v, transaction.version %d, %v", c.seed, roles, c.txnVersion, c.extra)
 	c.add(roles...)
 }
 
@@ -83,7 +85,7 @@ func (c *cluster) simulate(faults time.Duration) *outcome {
 	for _, m := range c.nodes {
 		m.run()
 	}
-	x := &chaos{c: c, rng: rand.New(rand.NewPCG(c.seed, 2)), topics: []string{registerTopic, loadTopic, "__consumer_offsets", looseTopic}}
+	x := &chaos{c: c, rng: rand.New(rand.NewPCG(c.seed, 2)), topics: []string{registerTopic, loadTopic, offsetsTopic, looseTopic, ledgerTopic, resultTopic, stateTopic}}
 	load, stopLoad := context.WithCancel(c.ctx)
 	whole, giveUp := context.WithCancel(c.ctx)
 	if !c.prepare() {
@@ -102,8 +104,10 @@ func (c *cluster) simulate(faults time.Duration) *outcome {
 		c.awaitHealth(out)
 		stopLoad()
 		c.awaitLoad(wrote)
+		c.awaitChain()
 		stopReading()
 		<-read
+		c.awaitRest()
 		c.trace.note("the load has ended")
 		if !c.isBroken() {
 			c.readAll(out)
@@ -139,6 +143,7 @@ func (c *cluster) prepare() bool {
 		}
 		for _, topic := range []*kmsg.CreateTopicsRequest{
 			createTopic(registerTopic, registerCount, "min.insync.replicas", "2"), createTopic(loadTopic, loadCount, "min.insync.replicas", "2"),
+			createTopic(ledgerTopic, ledgerCount, "min.insync.replicas", "2"), createTopic(resultTopic, resultCount, "min.insync.replicas", "2"),
 			createTopic(looseTopic, looseCount, "min.insync.replicas", "1", "unclean.leader.election.enable", "true"),
 		} {
 			ctx, cancel := context.WithTimeout(c.ctx, 5*time.Second)
@@ -195,27 +200,32 @@ func (c *cluster) load(ctx, reading, flush context.Context, out *outcome) (done,
 		begun = append(begun, func() { c.idempotentProducer(ctx, flush, loadTopic, i, rand.New(rand.NewPCG(c.seed, uint64(300+i)))) })
 	}
 	begun = append(begun, func() { c.looseProducer(ctx, rand.New(rand.NewPCG(c.seed, 500))) })
-	begun = append(begun, func() {
-		c.groupConsumer(reading, loadTopic, loadCount, "group", c.consumed, rand.New(rand.NewPCG(c.seed, 400)))
-	})
-	wrote, all := make(chan struct{}), make(chan struct{})
-	ended := make(chan struct{}, len(begun))
-	for i, f := range begun {
-		c.wait.Go(func() {
-			f()
-			if i < len(begun)-1 {
-				ended <- struct{}{}
-			} else {
-				close(all)
-			}
+	for i := range plainProducers {
+		begun = append(begun, func() {
+			c.producers(ctx, flush, fmt.Sprint("txn-", i), rand.New(rand.NewPCG(c.seed, uint64(600+i))), func(p *transactor) func() bool { return p.plain(ctx, flush) })
 		})
 	}
-	c.wait.Go(func() {
-		for range len(begun) - 1 {
-			<-ended
+	readers := []func(){
+		func() {
+			c.groupConsumer(reading, loadTopic, loadCount, "group", c.consumed, rand.New(rand.NewPCG(c.seed, 400)))
+		},
+		func() { c.stableReader(reading, rand.New(rand.NewPCG(c.seed, 401))) },
+		func() {
+			c.producers(reading, flush, chainID, rand.New(rand.NewPCG(c.seed, 610)), func(p *transactor) func() bool { return p.chain(reading, flush) })
+		},
+	}
+	begun, writers := append(begun, readers...), len(begun)
+	wrote, all := make(chan struct{}), make(chan struct{})
+	var writing, rest sync.WaitGroup
+	for i, f := range begun {
+		if i < writers {
+			writing.Go(f)
+		} else {
+			rest.Go(f)
 		}
-		close(wrote)
-	})
+	}
+	c.wait.Go(func() { writing.Wait(); close(wrote) })
+	c.wait.Go(func() { rest.Wait(); close(all) })
 	return wrote, all
 }
 

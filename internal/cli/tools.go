@@ -54,6 +54,7 @@ func Tools() []Tool {
 		{"kafka-broker-api-versions", newBrokerAPIVersionsTool},
 		{"kafka-cluster", newClusterTool},
 		{"kafka-dump-log", newDumpLog},
+		{"kafka-transactions", newTransactionsTool},
 		{"kafka-log-dirs", newLogDirsTool},
 		{"kafka-reassign-partitions", newReassignTool},
 		{"kafka-leader-election", newLeaderElectionTool},

@@ -6,18 +6,28 @@ import (
 	"github.com/weir-stream/weir/internal/record"
 )
 
-// encodeBatch makes one batch of the records. Apache Kafka's coordinators write without a producer but with base
-// sequence 0; so do we, to be the same byte for byte.
-func encodeBatch(recs []Record, nowMs int64, codec record.Codec) ([]byte, error) {
+// encodeBatch makes one batch of the records. Apache Kafka's group coordinator writes without a producer but with base
+// sequence 0, its transaction coordinator with -1; so do we, to be the same byte for byte.
+func encodeBatch(of *batch, nowMs int64, codec record.Codec, baseSequence int32) ([]byte, error) {
 	var w record.Builder
-	w.Reset(record.NewCompression(codec), 0)
-	w.SetProducer(record.NoProducerID, record.NoProducerEpoch, 0)
-	for _, r := range recs {
+	switch a := of.apart; {
+	case a == nil:
+		w.Reset(record.NewCompression(codec), 0)
+		w.SetProducer(record.NoProducerID, record.NoProducerEpoch, baseSequence)
+	case a.marker != nil:
+		w.Reset(record.Compression{}, 0)
+		w.AppendEndTxn(nowMs, a.producerID, a.epoch, *a.marker)
+	default:
+		w.Reset(record.NewCompression(codec), 0)
+		w.SetProducer(a.producerID, a.epoch, baseSequence)
+		w.SetTransactional()
+	}
+	for _, r := range of.recs {
 		w.Append(nowMs, r.Key, r.Value)
 	}
 	b, err := w.Build()
 	if err != nil {
-		return nil, fmt.Errorf("build batch of %d records: %w", len(recs), err)
+		return nil, fmt.Errorf("build batch of %d records: %w", len(of.recs), err)
 	}
 	return b, nil
 }

@@ -8,12 +8,12 @@ import (
 
 // FuzzReplayBatches reads a log of any bytes: it may be refused, no more, and what is taken makes progress.
 func FuzzReplayBatches(f *testing.F) {
-	b, err := encodeBatch([]Record{{[]byte("k"), []byte("v")}, {[]byte("k"), nil}}, 1, record.None)
+	b, err := encodeBatch(&batch{recs: []Record{{[]byte("k"), []byte("v")}, {[]byte("k"), nil}}}, 1, record.None, 0)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b)
-	z, err := encodeBatch([]Record{{[]byte("k"), []byte("v")}}, 1, record.Zstd)
+	z, err := encodeBatch(&batch{recs: []Record{{[]byte("k"), []byte("v")}}}, 1, record.Zstd, 0)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -86,10 +85,7 @@ func (sh *Shard) fail(err error) {
 // activate opens a loaded shard for operations, in its loop.
 func (sh *Shard) activate(m Machine, part Partition) {
 	sh.machine, sh.part = m, part
-	if l, ok := part.(BatchLimiter); ok && l.MaxBatchBytes() > 0 {
-		sh.maxBatch = l.MaxBatchBytes()
-	}
-	sh.maxBatch -= record.HeaderSize
+	sh.limiter, _ = part.(BatchLimiter)
 	sh.mu.Lock()
 	if sh.phase != loading {
 		sh.mu.Unlock()

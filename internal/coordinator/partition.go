@@ -12,13 +12,17 @@
 // elects nobody: who owns a partition's log tells it by Elected and Resigned.
 package coordinator
 
+import "github.com/weir-stream/weir/internal/log"
+
 // Partition is the leader's replica of one partition of a coordinator's topic.
 type Partition interface {
-	// Append writes one record batch as the leader of that epoch and calls done, once, when the batch is committed
-	// (on as many replicas as the topic wants) or cannot be. done may be called before Append returns, from any
-	// goroutine, but not under a lock that a following Append needs. The batch's bytes belong to the partition
-	// until then; it patches offsets and epoch in place.
-	Append(leaderEpoch int32, batch []byte, done func(baseOffset int64, err error))
+	// Append writes one record batch as the leader of that epoch. An error says that the log did not take it, and done
+	// is not called; else the log has it, before all that is appended later, and done is called, once, when the batch is
+	// committed (on as many replicas as the topic wants) or cannot be under this leader, which goes for what comes
+	// after it too. done may be called before Append returns, from any goroutine, but not under a lock that a following
+	// Append needs. The batch's bytes belong to the partition until then; it patches offsets and epoch in place. how
+	// says what the log has to know of a transactional batch.
+	Append(leaderEpoch int32, batch []byte, how log.AppendOptions, done func(baseOffset int64, err error)) error
 	// ReadFrom returns whole record batches from the one that holds offset on, up to the log's end: as many as fit
 	// into maxBytes, but at least one; nothing at the end. The caller owns the bytes.
 	ReadFrom(offset int64, maxBytes int) ([]byte, error)
@@ -28,7 +32,7 @@ type Partition interface {
 	HighWatermark() int64
 }
 
-// BatchLimiter is implemented by a Partition that knows the largest batch it takes (max.message.bytes).
+// BatchLimiter is implemented by a Partition that knows the largest batch it takes (max.message.bytes, which may change).
 type BatchLimiter interface {
 	MaxBatchBytes() int
 }

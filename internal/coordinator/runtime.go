@@ -33,6 +33,7 @@ type Config struct {
 	LoadBufferBytes int           // how much is read at once while a shard is loaded
 	MaxBatchBytes   int           // largest batch, if the Partition does not know it
 	Codec           record.Codec  // compression of the batches
+	BaseSequence    int32         // of batches, where Apache Kafka's coordinators differ
 
 	// Now tells the time of day, for timestamps and expiry; nil: time.Now. Timers go by the monotonic clock.
 	Now func() time.Time
@@ -62,7 +63,9 @@ type runtimeCore struct {
 	group         *lifecycle.Group
 	commitTimeout time.Duration
 	loadBuffer    int
+	maxBatch      int
 	codec         record.Codec
+	baseSequence  int32
 	now           func() time.Time
 	loadSlots     chan struct{}
 }
@@ -84,7 +87,8 @@ func NewRuntime[M Machine](cfg Config, newMachine func(*Shard) M) *Runtime[M] {
 		cfg: cfg,
 		core: runtimeCore{
 			name: "coordinator " + cfg.Topic, topic: cfg.Topic, group: cfg.Group, commitTimeout: cfg.CommitTimeout,
-			loadBuffer: cfg.LoadBufferBytes, codec: cfg.Codec, now: cfg.Now, loadSlots: make(chan struct{}, maxConcurrentLoads),
+			loadBuffer: cfg.LoadBufferBytes, maxBatch: cfg.MaxBatchBytes, codec: cfg.Codec,
+			baseSequence: cfg.BaseSequence, now: cfg.Now, loadSlots: make(chan struct{}, maxConcurrentLoads),
 		},
 		newMachine: newMachine,
 	}
@@ -102,7 +106,7 @@ func (r *Runtime[M]) Elected(p, epoch int32) {
 		return
 	}
 	sh := &Shard{
-		rt: &r.core, p: p, epoch: epoch, maxBatch: r.cfg.MaxBatchBytes,
+		rt: &r.core, p: p, epoch: epoch,
 		log: r.cfg.Logger.With("partition", fmt.Sprintf("%s-%d", r.cfg.Topic, p)),
 	}
 	next := maps.Clone(old)

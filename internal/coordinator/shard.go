@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -56,8 +58,8 @@ type event struct {
 // Shard is one partition's state with its loop. Fields below "loop" belong to that loop, which runs in a goroutine
 // only while there are events; the others are guarded by mu.
 //
-// Invariants: batches[0] is the only one that may be in flight; undo functions exist only in batches; a shard that
-// is not active runs no operation.
+// Invariants: those of the batches that are in the log stand first, in its order; a batch that is apart is in the log
+// once its operation has run; undo functions exist only in batches; a shard that is not active runs no operation.
 type Shard struct {
 	rt  *runtimeCore
 	p   int32
@@ -70,22 +72,32 @@ type Shard struct {
 	running bool
 
 	// loop
-	machine  Machine
-	part     Partition
-	batches  []*batch
-	inFlight bool
-	maxBatch int
-	ended    bool
-	timers   timers
-	alarm    *time.Timer
-	alarmAt  time.Time // zero: not set
+	machine Machine
+	part    Partition
+	limiter BatchLimiter // nil: part has none
+	batches []*batch
+	ended   bool
+	timers  timers
+	alarm   *time.Timer
+	alarmAt time.Time // zero: not set
 }
 
 // Partition is the index of the shard's partition.
 func (sh *Shard) Partition() int32 { return sh.p }
 
+// Epoch is the leader epoch in which this broker leads the shard's partition.
+func (sh *Shard) Epoch() int32 {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.epoch
+}
+
 // Logger logs with the shard's name.
 func (sh *Shard) Logger() *slog.Logger { return sh.log }
+
+// Post runs an operation of its own after those that are queued, unless the shard has ended by then. For work that has many
+// parts of which each may last without the others. To be called from the shard's loop.
+func (sh *Shard) Post(op func(*Tx)) { sh.post(event{run: func() { sh.runTx(op) }}) }
 
 // refusal is why a shard in that phase takes no operation; nil if it does.
 func (p phase) refusal() error {
@@ -182,19 +194,29 @@ func (sh *Shard) runTx(op func(*Tx)) {
 	sh.settle(tx)
 }
 
-// settle puts the records of a finished operation into batches and its callbacks behind them.
+// settle puts the records of a finished operation into batches and its callbacks behind them. A batch that is apart goes to
+// the log at once, with all before it: the log may refuse such a batch alone, and as yet nothing has been built on it.
 func (sh *Shard) settle(tx *Tx) {
+	limit := sh.MaxRecordBytes()
 	for i := range tx.segs {
-		if tx.segs[i].bytes > sh.maxBatch {
+		if tx.segs[i].bytes > limit {
 			sh.refuse(tx, fmt.Errorf("operation of %d bytes is larger than a batch may be (%d): %w", tx.segs[i].bytes,
-				sh.maxBatch, wire.RecordListTooLarge))
+				limit, wire.RecordListTooLarge))
 			return
 		}
 	}
+	alone := tx.apart != nil && (tx.apart.marker != nil || tx.NumRecords() > 0)
+	if alone {
+		sh.batches = append(sh.batches, &batch{apart: tx.apart})
+	}
 	for i := range tx.segs {
 		s := &tx.segs[i]
-		if len(s.recs) > 0 {
-			b := sh.openBatch(s.bytes)
+		if alone {
+			b := sh.batches[len(sh.batches)-1]
+			b.recs = append(b.recs, s.recs...)
+			b.addUndo(s.undo)
+		} else if len(s.recs) > 0 {
+			b := sh.openBatch(s.bytes, limit)
 			b.recs = append(b.recs, s.recs...)
 			b.bytes += s.bytes
 			b.addUndo(s.undo)
@@ -204,6 +226,9 @@ func (sh *Shard) settle(tx *Tx) {
 	}
 	if n := len(sh.batches); n > 0 {
 		sh.batches[n-1].then = append(sh.batches[n-1].then, tx.then...)
+		if alone {
+			sh.write(n)
+		}
 		return
 	}
 	sh.call(tx.then, nil)
@@ -230,11 +255,24 @@ func (sh *Shard) call(then []func(*Tx, error), err error) {
 	}
 }
 
+// MaxRecordBytes is how many bytes of records a batch may have: the topic's limit, which may change. To be called from the
+// shard's loop.
+func (sh *Shard) MaxRecordBytes() int {
+	n := sh.rt.maxBatch
+	if sh.limiter != nil {
+		if of := sh.limiter.MaxBatchBytes(); of > 0 {
+			n = of
+		}
+	}
+	return n - record.HeaderSize
+}
+
 // openBatch returns the batch that collects records, with room for n bytes more.
-func (sh *Shard) openBatch(n int) *batch {
-	last := len(sh.batches) - 1
-	if last >= 0 && !(last == 0 && sh.inFlight) && sh.batches[last].bytes+n <= sh.maxBatch {
-		return sh.batches[last]
+func (sh *Shard) openBatch(n, limit int) *batch {
+	if last := len(sh.batches) - 1; last >= 0 {
+		if b := sh.batches[last]; b.apart == nil && !b.written && b.bytes+n <= limit {
+			return b
+		}
 	}
 	b := &batch{}
 	sh.batches = append(sh.batches, b)
@@ -243,58 +281,92 @@ func (sh *Shard) openBatch(n int) *batch {
 
 // flush starts the append of the oldest batch, unless one is under way.
 func (sh *Shard) flush() {
-	if sh.ended || sh.inFlight || len(sh.batches) == 0 {
+	if sh.ended || len(sh.batches) == 0 || sh.batches[0].written {
 		return
 	}
-	b := sh.batches[0]
-	sh.inFlight = true
-	bytes, err := encodeBatch(b.recs, sh.rt.now().UnixMilli(), sh.rt.codec)
-	if err != nil {
-		sh.appended(b, err)
-		return
-	}
-	sh.Schedule(&b.deadline, sh.rt.commitTimeout, func(*Tx) { sh.timedOut(b) })
+	sh.write(1)
+}
+
+// write appends what is not in the log of the n oldest batches. What the log refuses, and what stands behind that, is undone.
+func (sh *Shard) write(n int) {
 	sh.mu.Lock()
 	epoch := sh.epoch
 	sh.mu.Unlock()
-	sh.part.Append(epoch, bytes, func(_ int64, err error) {
+	for i, b := range sh.batches[:n] {
+		if b.written {
+			continue
+		}
+		if err := sh.append(b, epoch); err != nil {
+			sh.rollBack(i, err)
+			return
+		}
+	}
+}
+
+// append gives one batch to the log.
+func (sh *Shard) append(b *batch, epoch int32) error {
+	bytes, err := encodeBatch(b, sh.rt.now().UnixMilli(), sh.rt.codec, sh.rt.baseSequence)
+	if err != nil {
+		return err
+	}
+	err = sh.part.Append(epoch, bytes, b.how(), func(_ int64, err error) {
 		sh.post(event{run: func() { sh.appended(b, err) }})
 	})
+	if err != nil {
+		return err
+	}
+	b.written = true
+	sh.Schedule(&b.deadline, sh.rt.commitTimeout, func(*Tx) { sh.timedOut(b) })
+	return nil
 }
 
-// appended ends the append of b.
+// appended ends the append of b. A commit is one of all batches before b too, whether or not they have said it.
 func (sh *Shard) appended(b *batch, err error) {
-	if sh.ended || len(sh.batches) == 0 || sh.batches[0] != b {
+	at := slices.Index(sh.batches, b)
+	if sh.ended || at < 0 {
 		return
 	}
-	sh.Cancel(&b.deadline)
-	sh.inFlight = false
-	if err == nil {
-		sh.batches = sh.batches[1:]
-		if len(sh.batches) == 0 {
-			sh.batches = nil
-		}
+	if err != nil {
+		sh.rollBack(at, err)
+		return
+	}
+	done := sh.batches[:at+1]
+	if sh.batches = sh.batches[at+1:]; len(sh.batches) == 0 {
+		sh.batches = nil
+	}
+	for _, b := range done {
+		sh.Cancel(&b.deadline)
+	}
+	for _, b := range done {
 		sh.call(b.then, nil)
-		return
 	}
-	sh.log.Warn("cannot write to the coordinator's log, changes are undone", "error", err)
-	sh.rollBack(fmt.Errorf("append to %s-%d: %w", sh.rt.topic, sh.p, err))
 }
 
-// rollBack undoes all that is not committed and tells everybody who waits for it.
-func (sh *Shard) rollBack(err error) {
-	batches := sh.batches
-	sh.batches, sh.inFlight = nil, false
-	for i := len(batches) - 1; i >= 0; i-- {
-		sh.Cancel(&batches[i].deadline)
-		runUndo(batches[i].undo)
+// rollBack undoes the batch at that place, which is not in the log, and all behind it, which may have seen its effect, and
+// tells everybody who waits for them. What stands before it is not touched.
+func (sh *Shard) rollBack(at int, err error) {
+	gone := slices.Clone(sh.batches[at:])
+	clear(sh.batches[at:])
+	if sh.batches = sh.batches[:at]; at == 0 {
+		sh.batches = nil
 	}
-	for _, b := range batches {
+	for _, b := range slices.Backward(gone) {
+		sh.Cancel(&b.deadline)
+		runUndo(b.undo)
+	}
+	if gone[0].apart != nil && len(gone) == 1 {
+		sh.log.Debug("an operation of a transaction is not written to the coordinator's log and undone", "error", err)
+	} else {
+		sh.log.Warn("cannot write to the coordinator's log, changes are undone", "error", err)
+	}
+	err = fmt.Errorf("append to %s-%d: %w", sh.rt.topic, sh.p, err)
+	for _, b := range gone {
 		sh.call(b.then, err)
 	}
 }
 
-// timedOut answers those who wait for b and for what is queued behind it; whether b lasts stays open.
+// timedOut answers those who wait for b, for what was before it, and for what is queued behind it; whether they last stays
+// open.
 func (sh *Shard) timedOut(b *batch) {
 	var then []func(*Tx, error)
 	for _, w := range sh.batches {

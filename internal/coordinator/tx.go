@@ -1,6 +1,11 @@
 package coordinator
 
-import "time"
+import (
+	"time"
+
+	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/record"
+)
 
 // Record is one record of a coordinator's log, key and value encoded. A nil value is a tombstone.
 type Record struct {
@@ -10,7 +15,8 @@ type Record struct {
 // recordOverhead bounds what a record costs in a batch beyond its key and value.
 const recordOverhead = 5*5 + 1
 
-func (r Record) size() int { return len(r.Key) + len(r.Value) + recordOverhead }
+// Size is what the record takes of a batch at most.
+func (r Record) Size() int { return len(r.Key) + len(r.Value) + recordOverhead }
 
 // A Tx is what one operation does to its shard: the records it wants written, how to undo the changes that it made
 // to the state, and what happens when the records are committed or refused. It is valid only while the operation
@@ -19,9 +25,19 @@ type Tx struct {
 	// Now is the time of the operation.
 	Now time.Time
 
-	sh   *Shard
-	segs []segment
-	then []func(*Tx, error)
+	sh    *Shard
+	segs  []segment
+	then  []func(*Tx, error)
+	apart *apart
+}
+
+// apart says what is different about a batch that holds one operation alone.
+type apart struct {
+	producerID int64
+	epoch      int16
+	guard      log.VerificationGuard
+	marker     *record.EndTxnMarker // nil: data of the transaction
+	version    int8
 }
 
 // segment is a part of a Tx that is written in one batch.
@@ -47,7 +63,7 @@ func (tx *Tx) Append(key, value []byte) {
 	s := tx.segment()
 	r := Record{Key: key, Value: value}
 	s.recs = append(s.recs, r)
-	s.bytes += r.size()
+	s.bytes += r.Size()
 }
 
 // NumRecords is how many records the operation has appended.
@@ -89,13 +105,37 @@ func (tx *Tx) Split() {
 // open and the state stays until it is known. f has a Tx of its own.
 func (tx *Tx) Then(f func(tx *Tx, err error)) { tx.then = append(tx.then, f) }
 
+// Transactional makes the operation's records part of a producer's transaction (KIP-98): they are written in a batch of
+// their own, and before any other operation runs, so that a log that refuses them (a guard that is gone, a fenced producer)
+// undoes this operation only. guard is what the log gave when it was asked whether the producer's transaction has begun there.
+func (tx *Tx) Transactional(producerID int64, epoch int16, guard log.VerificationGuard) {
+	tx.apart = &apart{producerID: producerID, epoch: epoch, guard: guard}
+}
+
+// EndTransaction writes the marker that ends a producer's transaction in the shard's log, in a batch of its own and as
+// Transactional does. The operation appends nothing else. version is the transaction.version that the marker belongs to.
+func (tx *Tx) EndTransaction(producerID int64, epoch int16, m record.EndTxnMarker, version int8) {
+	tx.apart = &apart{producerID: producerID, epoch: epoch, marker: &m, version: version}
+}
+
 // batch is a run of segments that are appended together.
 type batch struct {
 	recs     []Record
 	bytes    int
 	undo     []func()
 	then     []func(*Tx, error)
+	apart    *apart // nil: a batch that operations share
+	written  bool   // it is in the log
 	deadline Timer
+}
+
+// how is what the log has to know of the batch.
+func (b *batch) how() log.AppendOptions {
+	opt := log.AppendOptions{Origin: log.OriginCoordinator}
+	if b.apart != nil {
+		opt.Guard, opt.TxnVersion = b.apart.guard, b.apart.version
+	}
+	return opt
 }
 
 func (b *batch) addUndo(undo []func()) { b.undo = append(b.undo, undo...) }

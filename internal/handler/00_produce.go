@@ -32,17 +32,22 @@ func (b *Broker) handleProduce(r *wire.Request) {
 		b.refuseProduce(r, wire.InvalidRequiredAcks)
 		return
 	}
-	if req.TransactionalID != nil {
-		b.refuseProduce(r, errTransactions)
+	req.Topics = produceOnce(req.Topics)
+	if code := b.checkTransactional(r); code != wire.None {
+		b.refuseProduce(r, code)
 		return
 	}
-	req.Topics = produceOnce(req.Topics)
 	p := newPendingProduce(b, r)
 	for ti := range req.Topics {
 		t := &req.Topics[ti]
 		for pi := range t.Partitions {
 			p.append(ti, pi, t)
 		}
+	}
+	if len(p.questions) > 0 {
+		r.Alone = true // what comes after it must not be written before it
+		p.verify()
+		return
 	}
 	p.finish()
 }
@@ -63,12 +68,14 @@ func (b *Broker) refuseProduce(r *wire.Request, code wire.Code) {
 
 // pendingProduce is one Produce request between its appends and its answer.
 type pendingProduce struct {
-	b        *Broker
-	r        *wire.Request
-	resp     *kmsg.ProduceResponse
-	waits    []*replica.CommitSpec
-	failed   bool
-	answered atomic.Bool
+	b     *Broker
+	r     *wire.Request
+	resp  *kmsg.ProduceResponse
+	waits []*replica.CommitSpec
+	// questions are batches that may begin a transaction in their partition.
+	questions []produceQuestion
+	failed    bool
+	answered  atomic.Bool
 }
 
 func newPendingProduce(b *Broker, r *wire.Request) *pendingProduce {
@@ -88,7 +95,7 @@ func newPendingProduce(b *Broker, r *wire.Request) *pendingProduce {
 	return &pendingProduce{b: b, r: r, resp: resp}
 }
 
-// append writes one partition's batches and notes the outcome.
+// append checks one partition's batches, and writes them unless somebody has to be asked first.
 func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 	in := &t.Partitions[pi]
 	rep, name, code := p.b.Replicas.Find(t.Name, t.ID, in.Index, p.r.Version >= 13)
@@ -115,11 +122,16 @@ func (p *pendingProduce) append(ti, pi int, t *wire.ProduceTopic) {
 		p.fail(ti, pi, wire.CodeOf(err), message(err))
 		return
 	}
-	if batch.IsTransactional() { // nobody would ever end the transaction, and its readers would wait for that
-		p.fail(ti, pi, errTransactions, "")
+	if batch.IsTransactional() && p.asks(ti, pi, rep, name, batch) {
 		return
 	}
-	res, err := p.b.Replicas.Append(rep, in.Records, p.r.Produce.Acks)
+	p.write(ti, pi, rep, 0)
+}
+
+// write appends one partition's batches and notes the outcome.
+func (p *pendingProduce) write(ti, pi int, rep *replica.Replica, guard log.VerificationGuard) {
+	in := &p.r.Produce.Topics[ti].Partitions[pi]
+	res, err := p.b.Replicas.AppendGuarded(rep, in.Records, p.r.Produce.Acks, guard)
 	out := &p.resp.Topics[ti].Partitions[pi]
 	if err != nil {
 		p.fail(ti, pi, wire.CodeOf(err), strings.TrimSuffix(res.ErrorMessage, ": "+wire.CodeOf(err).Name()))

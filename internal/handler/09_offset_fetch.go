@@ -17,8 +17,8 @@ import (
 //	3 throttle time                           7 require stable (KIP-447)    10 topic ids instead of names
 //	5 leader epochs (KIP-320)                 8 many groups (KIP-709)
 //
-// Whether stable offsets are required makes no difference here: no offset is answered before it is committed for good,
-// and there are no transactions that could leave one open.
+// No offset is answered before it is committed for good. If stable offsets are required, one that a transaction holds is
+// UNSTABLE_OFFSET_COMMIT, on which consumers ask again: read before the transaction ends it would be processed twice.
 func (b *Broker) handleOffsetFetch(r *wire.Request) {
 	req := r.Body.(*kmsg.OffsetFetchRequest)
 	groups := req.Groups
@@ -63,8 +63,9 @@ func (b *Broker) fetchGroup(r *wire.Request, img *image.Image, g *kmsg.OffsetFet
 		done()
 		return
 	}
+	stable := r.Version >= 7 && r.Body.(*kmsg.OffsetFetchRequest).RequireStable
 	if g.Topics == nil {
-		b.Groups.FetchOffsets(g.Group, nil, func(code wire.Code, topics []group.FetchedTopic) {
+		b.Groups.FetchOffsets(g.Group, nil, stable, func(code wire.Code, topics []group.FetchedTopic) {
 			out.ErrorCode = int16(code)
 			out.Topics = b.describableOffsets(r, img, topics)
 			done()
@@ -76,7 +77,7 @@ func (b *Broker) fetchGroup(r *wire.Request, img *image.Image, g *kmsg.OffsetFet
 		done()
 		return
 	}
-	b.Groups.FetchOffsets(g.Group, ask, func(code wire.Code, topics []group.FetchedTopic) {
+	b.Groups.FetchOffsets(g.Group, ask, stable, func(code wire.Code, topics []group.FetchedTopic) {
 		if code != wire.None {
 			failFetch(r, g, out, code)
 		}
@@ -140,6 +141,9 @@ func setOffsets(t *kmsg.OffsetFetchResponseGroupTopic, offsets []group.FetchedOf
 		o := &offsets[i]
 		rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = o.Partition, o.Offset, o.LeaderEpoch, &o.Metadata
+		if o.Unstable {
+			rp.ErrorCode = int16(wire.UnstableOffsetCommit)
+		}
 		t.Partitions = append(t.Partitions, rp)
 	}
 }

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -17,20 +18,13 @@ const (
 	transactionCoordinator = 1
 )
 
-// noTransactions explains errTransactions where an answer has room for it.
-const noTransactions = "This broker has no transaction coordinator: transactional ids are not supported."
-
 // FindCoordinator, versions 0 to 6.
 //
 //	1 kinds, error message    3 flexible              5 TRANSACTION_ABORTABLE (KIP-890)
 //	2 throttling              4 many keys (KIP-699)   6 share groups (KIP-932)
 //
-// The first look for a group's coordinator creates __consumer_offsets; until it is there the answer is
+// The first look for a coordinator creates __consumer_offsets or __transaction_state; until it is there the answer is
 // COORDINATOR_NOT_AVAILABLE, on which clients ask again.
-//
-// A transaction's coordinator is refused with errTransactions (UNSUPPORTED_VERSION), not with
-// COORDINATOR_NOT_AVAILABLE, on which clients would ask for ever, nor with an authorization error, which would send
-// people to look for a missing right. Java's and Go's clients take it as fatal; Java's shows the message.
 func (b *Broker) handleFindCoordinator(r *wire.Request) {
 	req := r.Body.(*kmsg.FindCoordinatorRequest)
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
@@ -74,16 +68,19 @@ func (b *Broker) findCoordinator(r *wire.Request, img *image.Image, kind int8, k
 		if !b.allowed(r, authz.Describe, authz.TransactionalID, key) {
 			return fail(wire.TransactionalIdAuthorizationFailed, "")
 		}
-		return fail(errTransactions, noTransactions)
 	default:
 		return fail(wire.InvalidRequest, "There is no coordinator of that kind.")
 	}
-	topic := img.TopicByName(offsetsTopic)
+	name, creating, of := offsetsTopic, &b.creatingOffsets, b.Groups.PartitionFor
+	if kind == transactionCoordinator {
+		name, creating, of = transactionTopic, &b.creatingTxns, b.Txns.PartitionFor
+	}
+	topic := img.TopicByName(name)
 	if topic == nil {
-		b.createOffsetsTopic(r)
+		b.createInternalTopic(r, name, creating)
 		return fail(wire.CoordinatorNotAvailable, "")
 	}
-	p := topic.Partition(b.Groups.PartitionFor(key))
+	p := topic.Partition(of(key))
 	if p == nil {
 		return fail(wire.CoordinatorNotAvailable, "")
 	}
@@ -99,32 +96,32 @@ func (b *Broker) findCoordinator(r *wire.Request, img *image.Image, kind int8, k
 	return c
 }
 
-// createOffsetsTopic asks the controller for __consumer_offsets, in the background and not twice at a time.
-func (b *Broker) createOffsetsTopic(r *wire.Request) {
-	if !b.creatingOffsets.CompareAndSwap(false, true) {
+// createInternalTopic asks the controller for a coordinators' topic, in the background and not twice at a time.
+func (b *Broker) createInternalTopic(r *wire.Request, name string, creating *atomic.Bool) {
+	if !creating.CompareAndSwap(false, true) {
 		return
 	}
 	rc := controller.RequestContext{Listener: r.Conn.Listener} // as this broker: the client may do nothing with the topic
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version, req.TimeoutMillis = 7, 30_000
-	req.Topics = append(req.Topics, b.newTopic(offsetsTopic))
-	started := b.Group.Go("create "+offsetsTopic, func(ctx context.Context) {
-		defer b.creatingOffsets.Store(false)
+	req.Topics = append(req.Topics, b.newTopic(name))
+	what := "cannot create " + name + "; there are no coordinators until it is there"
+	started := b.Group.Go("create "+name, func(ctx context.Context) {
+		defer creating.Store(false)
 		resp, err := b.Controller.Handle(ctx, rc, req)
 		if err != nil {
-			b.Logger.Warn("cannot create "+offsetsTopic+"; groups have no coordinator until it is there", "error", err)
+			b.Logger.Warn(what, "error", err)
 			return
 		}
 		for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
 			if code := wire.Code(t.ErrorCode); code != wire.None && code != wire.TopicAlreadyExists {
-				b.Logger.Warn("cannot create "+offsetsTopic+"; groups have no coordinator until it is there",
-					"error", code, "message", deref(t.ErrorMessage), "partitions", req.Topics[0].NumPartitions,
+				b.Logger.Warn(what, "error", code, "message", deref(t.ErrorMessage), "partitions", req.Topics[0].NumPartitions,
 					"replication", req.Topics[0].ReplicationFactor)
 			}
 		}
 	})
 	if !started {
-		b.creatingOffsets.Store(false)
+		creating.Store(false)
 	}
 }
 

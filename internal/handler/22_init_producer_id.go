@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/coordinator/txn"
 	"github.com/weir-stream/weir/internal/security/authz"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -13,28 +14,36 @@ import (
 //
 //	2 flexible    3 producer id and epoch to raise (KIP-360)    4 PRODUCER_FENCED    5 transactions V2 (KIP-890)
 //
-// A transactional id is refused with errTransactions, like everywhere else, since there is no transaction
-// coordinator to ask (FindCoordinator says the same before it comes to this).
+// With a transactional id it is the id's coordinator who answers: the producer that had the id before is fenced, and what it
+// left open is aborted.
 func (b *Broker) handleInitProducerID(r *wire.Request) {
 	req := r.Body.(*kmsg.InitProducerIDRequest)
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	code := wire.None
 	switch {
-	case req.TransactionalID != nil && *req.TransactionalID == "":
-		code = wire.InvalidRequest
 	case req.TransactionalID != nil && !b.allowed(r, authz.Write, authz.TransactionalID, *req.TransactionalID):
 		code = wire.TransactionalIdAuthorizationFailed
-	case req.TransactionalID != nil:
-		code = errTransactions
+	case req.TransactionalID == nil && !b.visible(r, authz.IdempotentWrite, authz.Cluster, authz.ClusterName) && !b.mayWriteSomeTopic(r):
+		code = wire.ClusterAuthorizationFailed
 	case (req.ProducerID == -1) != (req.ProducerEpoch == -1) && r.Version >= 3:
 		code = wire.InvalidRequest
-	case !b.visible(r, authz.IdempotentWrite, authz.Cluster, authz.ClusterName) && !b.mayWriteSomeTopic(r):
-		code = wire.ClusterAuthorizationFailed
 	}
 	if code != wire.None {
 		resp.ErrorCode = int16(code)
 		r.Reply(resp)
+		return
+	}
+	if req.TransactionalID != nil {
+		var expected *txn.Producer
+		if r.Version >= 3 && req.ProducerID != -1 {
+			expected = &txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
+		}
+		b.Txns.InitProducer(*req.TransactionalID, req.TransactionTimeoutMillis, expected, func(code wire.Code, p txn.Producer) {
+			resp.ErrorCode = int16(fencedFor(code, r.Version >= 4))
+			resp.ProducerID, resp.ProducerEpoch = p.ID, p.Epoch
+			r.Reply(resp)
+		})
 		return
 	}
 	b.Group.Go("producer id", func(ctx context.Context) {

@@ -18,6 +18,7 @@ import (
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/coordinator/group"
+	"github.com/weir-stream/weir/internal/coordinator/txn"
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/log"
@@ -35,7 +36,7 @@ type Controller interface {
 	Handle(ctx context.Context, rc controller.RequestContext, req kmsg.Request) (kmsg.Response, error)
 }
 
-// ProducerIDs hands out producer ids that no other broker hands out.
+// ProducerIDs hands out producer ids that no other broker hands out. Its errors wrap the wire.Code that clients are told.
 type ProducerIDs interface {
 	Next(ctx context.Context) (int64, error)
 }
@@ -45,10 +46,14 @@ type Deps struct {
 	NodeID    int32
 	ClusterID string
 	// Config is the node's present configuration, dynamic settings included.
-	Config     func() *config.Set
-	Image      func() *image.Image
-	Replicas   *replica.Manager
-	Groups     *group.Coordinator
+	Config   func() *config.Set
+	Image    func() *image.Image
+	Replicas *replica.Manager
+	Groups   *group.Coordinator
+	// Txns coordinates transactions, Verifier asks whoever coordinates one, Markers ends them in the partitions that are here.
+	Txns       *txn.Coordinator
+	Verifier   *txn.Verifier
+	Markers    *txn.LocalMarkers
 	Logs       *log.Manager
 	Controller Controller
 	// Quorum serves other nodes on a controller's listeners; nil on a broker's.
@@ -83,10 +88,10 @@ type Broker struct {
 	sessions *fetchSessions
 	// creating has the names of the topics that are being created because they were asked for.
 	creating sync.Map
-	// creatingOffsets is set while the creation of __consumer_offsets is under way.
-	creatingOffsets atomic.Bool
-	stopping        chan struct{} // closed by Stop
-	parked          parkedFetches
+	// creatingOffsets and creatingTxns are set while the creation of __consumer_offsets or __transaction_state is under way.
+	creatingOffsets, creatingTxns atomic.Bool
+	stopping                      chan struct{} // closed by Stop
+	parked                        parkedFetches
 	// What ApiVersions answers on either kind of listener.
 	apiKeys, controllerKeys []kmsg.ApiVersionsResponseApiKey
 	controllerRoutes        []wire.Route

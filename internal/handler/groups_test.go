@@ -293,18 +293,6 @@ func TestFindCoordinator(t *testing.T) {
 		} else if len(resp.Coordinators) != 2 || resp.Coordinators[1].Key != "h" || resp.Coordinators[1].NodeID != 1 {
 			t.Errorf("version %d: %+v", version, resp)
 		}
-		if version == 0 {
-			continue
-		}
-		req.CoordinatorType = transactionCoordinator
-		resp = at[*kmsg.FindCoordinatorResponse](t, b.handleFindCoordinator, req, version)
-		code, message := resp.ErrorCode, resp.ErrorMessage
-		if version >= 4 {
-			code, message = resp.Coordinators[0].ErrorCode, resp.Coordinators[0].ErrorMessage
-		}
-		if wire.Code(code) != wire.UnsupportedVersion || message == nil || *message != noTransactions {
-			t.Errorf("a transaction's coordinator in version %d: %v", version, wire.Code(code))
-		}
 	}
 }
 

@@ -6,10 +6,6 @@ import (
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-// errTransactions is the one answer to everything that needs a transaction coordinator, which this broker does not
-// have: clients take it as final, and it says what is missing.
-const errTransactions = wire.UnsupportedVersion
-
 // caller is who sent a request.
 func caller(r *wire.Request) authz.Caller {
 	return authz.CallerOf(r.Conn.Principal, r.Conn.Remote.Addr(), r.Conn.Listener)

@@ -39,17 +39,29 @@ func checkTopicName(name string) error {
 func (b *Broker) newTopic(name string) kmsg.CreateTopicsRequestTopic {
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
-	if name != offsetsTopic {
-		return t
-	}
 	cfg := b.Config()
-	t.NumPartitions = int32(cfg.Int("offsets.topic.num.partitions"))
-	t.ReplicationFactor = int16(cfg.Int("offsets.topic.replication.factor"))
-	for _, kv := range [][2]string{
-		{"cleanup.policy", "compact"},
-		{"compression.type", "producer"},
-		{"segment.bytes", fmt.Sprint(cfg.Int("offsets.topic.segment.bytes"))},
-	} {
+	var settings [][2]string
+	switch name {
+	case offsetsTopic:
+		t.NumPartitions = int32(cfg.Int("offsets.topic.num.partitions"))
+		t.ReplicationFactor = int16(cfg.Int("offsets.topic.replication.factor"))
+		settings = [][2]string{
+			{"cleanup.policy", "compact"},
+			{"compression.type", "producer"},
+			{"segment.bytes", fmt.Sprint(cfg.Int("offsets.topic.segment.bytes"))},
+		}
+	case transactionTopic:
+		t.NumPartitions = int32(cfg.Int("transaction.state.log.num.partitions"))
+		t.ReplicationFactor = int16(cfg.Int("transaction.state.log.replication.factor"))
+		settings = [][2]string{
+			{"unclean.leader.election.enable", "false"},
+			{"compression.type", "uncompressed"},
+			{"cleanup.policy", "compact"},
+			{"min.insync.replicas", fmt.Sprint(cfg.Int("transaction.state.log.min.isr"))},
+			{"segment.bytes", fmt.Sprint(cfg.Int("transaction.state.log.segment.bytes"))},
+		}
+	}
+	for _, kv := range settings {
 		c := kmsg.NewCreateTopicsRequestTopicConfig()
 		c.Name, c.Value = kv[0], &kv[1]
 		t.Configs = append(t.Configs, c)

@@ -118,7 +118,7 @@ func SupportedFeatures() []FeatureRange {
 		{Name: FeatureMetadata, Min: int16(MinMetadataVersion), Max: int16(MaxMetadataVersion)},
 		{Name: FeatureShare, Min: 0, Max: 0},
 		{Name: FeatureStreams, Min: 0, Max: 0},
-		{Name: FeatureTransaction, Min: 0, Max: 0},
+		{Name: FeatureTransaction, Min: 0, Max: 2},
 	}
 }
 

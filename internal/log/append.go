@@ -84,7 +84,7 @@ func (l *Log) AppendAsLeader(batches []byte, leaderEpoch int32, opt AppendOption
 	if next < 0 {
 		return info, fmt.Errorf("%s: offsets are used up: %w", l.tp, wire.KafkaStorageError)
 	}
-	if err := l.appendLocked(sc, opt.Origin, nowMs, cfg); err != nil {
+	if err := l.appendLocked(sc, opt, nowMs, cfg); err != nil {
 		info.BaseOffset = -1
 		return info, err
 	}
@@ -195,7 +195,7 @@ func (l *Log) prepareClient(sc *appendScratch, b record.Batch, cfg *Config, nowM
 
 // findDuplicate answers a batch that the producer sent before with the offsets of then.
 func (l *Log) findDuplicate(sc *appendScratch, opt AppendOptions, info *AppendInfo) (bool, error) {
-	if opt.Origin == OriginReplication {
+	if opt.Origin != OriginClient { // a coordinator's batches have no sequence of their own
 		return false, nil
 	}
 	for _, b := range sc.batches {
@@ -257,7 +257,7 @@ func (l *Log) appendAccepted(p []byte, maxEpoch int32, allowed func() error) (Ap
 	if err := l.checkAccepted(sc, nowMs); err != nil {
 		return info, err
 	}
-	if err := l.appendLocked(sc, OriginReplication, nowMs, cfg); err != nil {
+	if err := l.appendLocked(sc, AppendOptions{Origin: OriginReplication}, nowMs, cfg); err != nil {
 		return info, err
 	}
 	first, last := sc.batches[0], sc.batches[len(sc.batches)-1]
@@ -289,12 +289,12 @@ func (l *Log) checkAccepted(sc *appendScratch, nowMs int64) error {
 
 // appendLocked writes batches with their final offsets and brings everything up to date. On an error nothing has
 // changed. The caller holds mu.
-func (l *Log) appendLocked(sc *appendScratch, origin Origin, nowMs int64, cfg *Config) error {
-	if err := l.applyProducers(sc, origin); err != nil {
+func (l *Log) appendLocked(sc *appendScratch, opt AppendOptions, nowMs int64, cfg *Config) error {
+	if err := l.applyProducers(sc, opt); err != nil {
 		return err
 	}
 	last := sc.batches[len(sc.batches)-1].LastOffset()
-	seg, err := l.segmentFor(sc, origin, last, nowMs, cfg)
+	seg, err := l.segmentFor(sc, opt, last, nowMs, cfg)
 	if err != nil {
 		l.rollbackProducers()
 		return err
@@ -307,6 +307,7 @@ func (l *Log) appendLocked(sc *appendScratch, origin Origin, nowMs int64, cfg *C
 	if l.producers != nil {
 		l.producers.commit()
 		l.producers.mapEnd = last + 1
+		l.settleVerifications(sc.events, sc.batches, opt)
 	}
 	at := pos
 	for _, b := range sc.batches {
@@ -332,7 +333,7 @@ func (l *Log) appendLocked(sc *appendScratch, origin Origin, nowMs int64, cfg *C
 
 // segmentFor returns the segment to append to, rolling if the present one is done. A roll takes a snapshot of the
 // producers, which must not know of the append yet.
-func (l *Log) segmentFor(sc *appendScratch, origin Origin, last, nowMs int64, cfg *Config) (*segment, error) {
+func (l *Log) segmentFor(sc *appendScratch, opt AppendOptions, last, nowMs int64, cfg *Config) (*segment, error) {
 	seg := l.active()
 	roll, err := l.shouldRoll(seg, len(sc.bytes), last, sc.maxTs, nowMs, cfg)
 	if err != nil || !roll {
@@ -348,10 +349,10 @@ func (l *Log) segmentFor(sc *appendScratch, origin Origin, last, nowMs int64, cf
 	if err := l.rollLocked(base, nowMs); err != nil {
 		return nil, err
 	}
-	return l.active(), l.applyProducers(sc, origin)
+	return l.active(), l.applyProducers(sc, opt)
 }
 
-func (l *Log) applyProducers(sc *appendScratch, origin Origin) error {
+func (l *Log) applyProducers(sc *appendScratch, opt AppendOptions) error {
 	begun := false
 	for _, b := range sc.batches {
 		if !b.HasProducerID() {
@@ -364,7 +365,12 @@ func (l *Log) applyProducers(sc *appendScratch, origin Origin) error {
 			l.producers.begin()
 			begun = true
 		}
-		ev, changed, err := l.producers.apply(b, origin)
+		err := l.checkVerified(b, opt)
+		var ev txnEvent
+		changed := false
+		if err == nil {
+			ev, changed, err = l.producers.apply(b, opt)
+		}
 		if err != nil {
 			l.producers.rollback()
 			return err

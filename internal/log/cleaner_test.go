@@ -210,7 +210,7 @@ func TestTombstonesAndMarkersGoInTheEnd(t *testing.T) {
 		_, err = l.AppendAsLeader(p, 0, AppendOptions{})
 		must.NoError(t, err)
 	}
-	tx := &txnLog{t, l, map[int64]int32{}}
+	tx := &txnLog{t: t, l: l, seq: map[int64]int32{}}
 	put("a", "1")
 	put("a", "")
 	tx.data(5, 2)

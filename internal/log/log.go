@@ -24,6 +24,8 @@ type environment struct {
 	indexes              *indexCache
 	durability           Durability
 	producerExpirationMs atomic.Int64
+	verifyTxns           atomic.Bool  // transaction.partition.verification.enable
+	guards               atomic.Int64 // the last verification guard
 	onFlushed            func(*Log)
 	onStartMoved         func(*Log)       // nil: nobody wants to know
 	onLowered            func(*Log) error // nil without a Manager
@@ -86,9 +88,10 @@ type Log struct {
 	epochs    epochCache
 
 	producers      *producerState // nil until needed
-	snapshots      []int64        // offsets of the .snapshot files
-	dirtySnapshots []int64        // written since the last flush
-	unflushed      int64          // records since the last flush
+	verifications  map[int64]verification
+	snapshots      []int64 // offsets of the .snapshot files
+	dirtySnapshots []int64 // written since the last flush
+	unflushed      int64   // records since the last flush
 	lastFlushMs    atomic.Int64
 	pointWritten   atomic.Int64 // recovery point as in the checkpoint
 	truncations    atomic.Int64 // counts, so that a flush knows when its files were cut meanwhile
@@ -208,7 +211,7 @@ func (l *Log) FlushedOffset() int64 { return l.flushed.Load() }
 // that is not decided, at most the high watermark.
 func (l *Log) LastStableOffset() int64 {
 	hw := l.hw.Load() // first: a transaction that begins in between lies above it
-	return min(hw, l.firstUnstable.Load())
+	return max(min(hw, l.firstUnstable.Load()), l.start.Load())
 }
 
 // SyncsBeforeAck reports whether an append may be acknowledged only when FlushedOffset has passed it: under

@@ -50,6 +50,7 @@ func OpenManager(cfg ManagerConfig) (*Manager, error) {
 	env.files, env.indexes = newFileCache(cfg.MaxOpenFiles), newIndexCache(cfg.MaxIndexBytes)
 	env.durability, env.onFlushed, env.onStartMoved = cfg.Durability, cfg.OnFlushed, cfg.OnStartMoved
 	env.producerExpirationMs.Store(cfg.ProducerExpirationMs)
+	env.verifyTxns.Store(cfg.VerifyTransactions)
 	m := &Manager{cfg: cfg, env: env, marking: lifecycle.NewIOLock(), moves: make(chan struct{}, 1), logs: map[TopicPartition]*Log{}, futures: map[TopicPartition]*Log{}}
 	for i := range m.opening {
 		m.opening[i] = lifecycle.NewIOLock()
@@ -378,6 +379,9 @@ func (m *Manager) Dirs() []DirState {
 	}
 	return out
 }
+
+// SetVerifyTransactions changes transaction.partition.verification.enable.
+func (m *Manager) SetVerifyTransactions(on bool) { m.env.verifyTxns.Store(on) }
 
 // SetProducerExpirationMs changes producer.id.expiration.ms.
 func (m *Manager) SetProducerExpirationMs(ms int64) { m.env.producerExpirationMs.Store(ms) }

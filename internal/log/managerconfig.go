@@ -37,6 +37,7 @@ type ManagerConfig struct {
 	InitialTaskDelay        time.Duration // log.initial.task.delay.ms
 	ProducerExpirationMs    int64         // producer.id.expiration.ms
 	ProducerExpirationCheck time.Duration
+	VerifyTransactions      bool  // transaction.partition.verification.enable
 	MaxOpenFiles            int   // bound of the cache of open segment files
 	MaxIndexBytes           int64 // bound of the memory of indexes that are only read
 	Durability              Durability

@@ -39,7 +39,7 @@ func TestApacheKafkaReadsOurFiles(t *testing.T) {
 	x := newManaged(t, vfs.OS(), dir)
 	x.cfg.SegmentBytes, x.cfg.IndexIntervalBytes = 2000, 200
 	l := x.log("p", 0)
-	tx := &txnLog{t, l, map[int64]int32{}}
+	tx := &txnLog{t: t, l: l, seq: map[int64]int32{}}
 	n := 0
 	for i := range 60 {
 		x.clock.now = x.clock.now.Add(time.Duration(i%7-2) * time.Millisecond)

@@ -36,8 +36,8 @@ func (l *Log) rebuildProducers(start, end int64) error {
 	s.expire(l.env.nowMs(), l.env.producerExpirationMs.Load())
 	s.mapEnd = end
 	l.producers = s
-	r.txns.replicated(l.hw.Load())
 	l.tailMu.Lock()
+	r.txns.replicated(l.hw.Load()) // which may move until the lock is held
 	l.txns = r.txns
 	l.firstUnstable.Store(l.txns.firstUnstable())
 	l.tailMu.Unlock()
@@ -126,7 +126,7 @@ func (l *Log) rememberSegment(recent *producerState, seg *segment, position, at 
 			return err
 		}
 		if h.HasProducerID() && !h.IsControl() {
-			if _, _, err := recent.apply(h, OriginReplication); err != nil {
+			if _, _, err := recent.apply(h, AppendOptions{Origin: OriginReplication}); err != nil {
 				return err
 			}
 		}
@@ -207,7 +207,7 @@ func (r *replay) batch(seg *segment, f vfs.File, h record.Batch, pos int64) erro
 		}
 		h = record.Batch(buf.B)
 	}
-	ev, changed, err := r.state.apply(h, OriginReplication)
+	ev, changed, err := r.state.apply(h, AppendOptions{Origin: OriginReplication})
 	if err != nil || !changed {
 		return err
 	}
@@ -219,23 +219,14 @@ func (r *replay) batch(seg *segment, f vfs.File, h record.Batch, pos int64) erro
 	if !ev.aborted {
 		return nil
 	}
-	known, err := seg.aborted()
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(known, func(t abortedTxn) bool { return t.lastOffset == ev.last }) {
-		r.log.tailMu.Lock()
-		seg.newTxns = append(seg.newTxns, abortedTxn{ev.producerID, ev.first, ev.last, stable})
-		r.log.tailMu.Unlock()
-		seg.hasTxns.Store(true)
-	}
-	return nil
+	return seg.restoreTxn(abortedTxn{ev.producerID, ev.first, ev.last, stable})
 }
 
 // expireProducers forgets producers that were silent for too long.
 func (l *Log) expireProducers(nowMs int64) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.expireVerifications(nowMs, l.env.producerExpirationMs.Load())
 	if l.producers == nil {
 		return 0 // on disk only; expired when loaded
 	}

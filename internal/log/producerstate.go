@@ -170,10 +170,11 @@ func (s *producerState) duplicate(b record.Batch) (producerBatch, bool) {
 
 // apply takes in a batch with its final offsets. On an error the state is undefined until rollback. The event is
 // the change to a transaction, if any.
-func (s *producerState) apply(b record.Batch, origin Origin) (ev txnEvent, changed bool, err error) {
+func (s *producerState) apply(b record.Batch, opt AppendOptions) (ev txnEvent, changed bool, err error) {
 	if b.IsControl() {
-		return s.applyMarker(b, origin)
+		return s.applyMarker(b, opt)
 	}
+	origin := opt.Origin
 	e := s.touch(b.ProducerID())
 	epoch := b.ProducerEpoch()
 	if epoch < e.epoch && origin != OriginReplication {
@@ -218,17 +219,30 @@ func checkSequence(e *producerEntry, epoch int16, first int32, offset int64) err
 		e.id, offset, first, last, wire.OutOfOrderSequenceNumber)
 }
 
+// checkMarkerEpoch refuses the marker of an older epoch. From transaction.version 2 on the epoch rises before the marker is
+// written, so that one of the present epoch ends a transaction that has ended already: it may come twice, unless another
+// transaction has begun since.
+func checkMarkerEpoch(e *producerEntry, epoch int16, version int8) error {
+	switch {
+	case epoch > e.epoch, epoch == e.epoch && version < 2:
+		return nil
+	case epoch == e.epoch && (e.txnFirst < 0 || epoch == math.MaxInt16):
+		return nil
+	}
+	return fmt.Errorf("Epoch of producer %d is %d, where the last seen epoch is %d, in a marker of transaction.version %d: %w",
+		e.id, epoch, e.epoch, version, wire.InvalidProducerEpoch)
+}
+
 // applyMarker takes in a transaction marker. A batch whose marker the cleaner has removed changes nothing.
-func (s *producerState) applyMarker(b record.Batch, origin Origin) (ev txnEvent, changed bool, err error) {
+func (s *producerState) applyMarker(b record.Batch, opt AppendOptions) (ev txnEvent, changed bool, err error) {
 	m, ok, err := decodeMarker(b)
 	if err != nil || !ok {
 		return ev, false, err
 	}
 	e := s.touch(b.ProducerID())
-	if origin != OriginReplication {
-		if b.ProducerEpoch() < e.epoch {
-			return ev, false, fmt.Errorf("Epoch of producer %d is %d, which is smaller than the last seen epoch %d: %w",
-				e.id, b.ProducerEpoch(), e.epoch, wire.InvalidProducerEpoch)
+	if opt.Origin != OriginReplication {
+		if err := checkMarkerEpoch(e, b.ProducerEpoch(), opt.TxnVersion); err != nil {
+			return ev, false, err
 		}
 		if m.coordinatorEpoch < e.coordinatorEpoch {
 			return ev, false, fmt.Errorf("Invalid coordinator epoch for producer %d: %d (zombie), %d (current): %w",

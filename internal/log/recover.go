@@ -150,7 +150,7 @@ func (l *Log) recoverSegment(s *segment, recoveryPoint int64) (end int64, whole 
 	if err := s.finish(); err != nil {
 		return 0, false, err
 	}
-	return end, whole, l.recoverTxns(s, end)
+	return end, whole, l.recoverTxns(s, o, min(end, recoveryPoint))
 }
 
 // recoveryStart decides where in the segment the check begins. The checkpoint of the recovery point was written after
@@ -304,9 +304,10 @@ func findBatchAfter(f vfs.File, from, size, minOffset int64) (bool, error) {
 	return false, nil
 }
 
-// recoverTxns makes the .txnindex of a recovered segment agree with its end. Entries are taken from the file as far as they
-// are good; what is missing is found when the producers are replayed.
-func (l *Log) recoverTxns(s *segment, end int64) error {
+// recoverTxns keeps of the .txnindex of a recovered segment what was synced for certain: the entries of markers below the recovery
+// point, or the segment's end. What lies behind them a power cut may have left as anything, so it is dropped; the entries are
+// made again when the producers are replayed.
+func (l *Log) recoverTxns(s *segment, o *openFile, below int64) error {
 	if !s.hasTxns.Load() {
 		return nil
 	}
@@ -317,14 +318,50 @@ func (l *Log) recoverTxns(s *segment, end int64) error {
 	}
 	txns, err := decodeTxnIndex(p)
 	keep := 0
-	for keep < len(txns) && txns[keep].lastOffset < end {
+	for keep < len(txns) && txns[keep].lastOffset < below {
 		keep++
+	}
+	for keep > 0 {
+		// Entries rise, so that it is the last that may be one of those that were not synced, if it does not say what it did.
+		good, verr := s.hasMarker(o, txns[keep-1])
+		if verr != nil {
+			return verr
+		}
+		if good {
+			break
+		}
+		keep--
 	}
 	if err == nil && keep == len(txns) {
 		return nil
 	}
-	l.env.logger.Warn("transaction index is cut back", "file", name, "entries", len(txns), "kept", keep, "reason", err)
+	l.env.logger.Info("transaction index is cut back", "file", name, "entries", len(txns), "kept", keep, "reason", err)
 	return truncateFile(l.env.fs, name, int64(keep)*abortedEntrySize)
+}
+
+// hasMarker reports whether the batch at an aborted transaction's last offset can be its marker. Where compaction has left none
+// there is nothing to say against it.
+func (s *segment) hasMarker(o *openFile, t abortedTxn) (bool, error) {
+	if t.lastOffset < s.base || t.firstOffset == t.lastOffset {
+		return false, nil
+	}
+	v, err := s.offsetView()
+	if err != nil {
+		return false, err
+	}
+	w := newHeaderWalk(o, v.floor(uint32(t.lastOffset-s.base)), s.size.Load())
+	defer w.close()
+	for {
+		h, _, ok, err := w.next()
+		switch {
+		case err != nil:
+			return false, err
+		case !ok || h.BaseOffset() > t.lastOffset:
+			return true, nil
+		case h.LastOffset() >= t.lastOffset:
+			return h.IsControl() && h.ProducerID() == t.producerID, nil
+		}
+	}
 }
 
 // batchScan reads whole batches of a file one after the other and compares their checksums.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
+	"sort"
 	"sync/atomic"
 
 	"github.com/weir-stream/weir/internal/record"
@@ -263,6 +265,34 @@ func (s *segment) writeTxns() error {
 	s.log.tailMu.Lock()
 	s.newTxns = nil
 	s.log.tailMu.Unlock()
+	return nil
+}
+
+// restoreTxn adds an aborted transaction that the segment's batches tell of, unless the index has it. One that is missing between
+// others was not known when they were written: its first records lay below the log start then. The file is written anew with it.
+func (s *segment) restoreTxn(t abortedTxn) error {
+	known, err := s.aborted()
+	if err != nil {
+		return err
+	}
+	i := sort.Search(len(known), func(i int) bool { return known[i].lastOffset >= t.lastOffset })
+	switch {
+	case i < len(known) && known[i].lastOffset == t.lastOffset:
+		return nil
+	case i < len(known):
+		if err := writeAt(s.log.env.fs, s.path(txnIndexSuffix), encodeTxnIndex(slices.Insert(known, i, t)), 0, false); err != nil {
+			return err
+		}
+		s.unsynced.Store(true)
+		s.log.tailMu.Lock()
+		s.newTxns = nil
+		s.log.tailMu.Unlock()
+	default:
+		s.log.tailMu.Lock()
+		s.newTxns = append(s.newTxns, t)
+		s.log.tailMu.Unlock()
+	}
+	s.hasTxns.Store(true)
 	return nil
 }
 

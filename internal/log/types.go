@@ -52,9 +52,16 @@ const (
 // AppendOptions says how AppendAsLeader treats its batches.
 type AppendOptions struct {
 	Origin Origin
-	// VerifiedTxn says that the transaction coordinator has confirmed the batch's transaction (KIP-890).
-	VerifiedTxn bool
+	// Guard is what StartVerification gave, if the batch may begin a transaction in the log (KIP-890).
+	Guard VerificationGuard
+	// TxnVersion is the transaction.version that a marker was written under: from 2 on it has a higher epoch than the
+	// transaction's data (KIP-890, KIP-1228). TxnVersionUnknown: who wrote it did not say.
+	TxnVersion int8
 }
+
+// TxnVersionUnknown is the transaction.version of a marker from a coordinator that does not send it: one of Apache Kafka before
+// 4.3.
+const TxnVersionUnknown int8 = -1
 
 // RecordError is the reason why one record of a batch was refused.
 type RecordError struct {

@@ -215,6 +215,8 @@ func (m *member) kill() {
 	n.watch.Stop()
 	if n.isBroker() {
 		n.groups.Close()
+		n.txns.Close()
+		n.colleagues.close()
 	}
 	n.logGroup.Stop()
 	_ = n.logs.Abandon()

@@ -43,6 +43,7 @@ func logManagerConfig(c *config.Set) log.ManagerConfig {
 		HighWatermarkInterval:     c.Millis("replica.high.watermark.checkpoint.interval.ms"),
 		InitialTaskDelay:          c.Millis("log.initial.task.delay.ms"),
 		ProducerExpirationMs:      c.Long("producer.id.expiration.ms"),
+		VerifyTransactions:        c.Bool("transaction.partition.verification.enable"),
 		ProducerExpirationCheck:   c.Millis("producer.id.expiration.check.interval.ms"),
 		CleanerEnabled:            c.Bool("log.cleaner.enable"),
 		CleanerThreads:            c.Int("log.cleaner.threads"),

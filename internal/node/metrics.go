@@ -81,6 +81,7 @@ func (n *Node) register() {
 	r.Source(n.emitAcceptRates)
 	if n.isBroker() {
 		n.registerGroups(r)
+		n.registerTransactions(r)
 		r.Counter(telemetry.ISRShrinks)
 		r.Counter(telemetry.ISRExpands)
 		r.Source(n.emitReplicas)
@@ -327,6 +328,17 @@ func (n *Node) registerGroups(r *telemetry.Registry) {
 		r.GaugeFunc(telemetry.Fact{Domain: "kafka.server", Type: "group-coordinator-metrics", Name: name, Kind: telemetry.ClientMetric,
 			Help: "Of the group coordinator."}, func() float64 { return float64(read()) })
 	}
+}
+
+// registerTransactions serves what waits in the coordinators of transactions, and who was refused.
+func (n *Node) registerTransactions(r *telemetry.Registry) {
+	gauge := func(domain, kind, name, help string, read func() int64) {
+		r.GaugeFunc(telemetry.Fact{Domain: domain, Type: kind, Name: name, Help: help}, func() float64 { return float64(read()) })
+	}
+	const coordinator, sender = "kafka.coordinator.transaction", "TransactionMarkerChannelManager"
+	gauge(coordinator, sender, "UnknownDestinationQueueSize", "Markers of partitions that have no leader now.", func() int64 { return n.txns.Stats().UnknownDestination })
+	gauge(coordinator, sender, "LogAppendRetryQueueSize", "Ends of transactions that wait for the log.", func() int64 { return n.txns.Stats().LogAppendRetries })
+	gauge("kafka.server", "AddPartitionsToTxnManager", "VerificationFailureCount", "Partitions that a coordinator did not let into a transaction.", n.verifier.Failures)
 }
 
 // flags is what the node knows of itself for health and metrics.

@@ -17,6 +17,7 @@ import (
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/controller"
 	"github.com/weir-stream/weir/internal/coordinator/group"
+	"github.com/weir-stream/weir/internal/coordinator/txn"
 	"github.com/weir-stream/weir/internal/handler"
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/lifecycle"
@@ -112,6 +113,10 @@ type Node struct {
 	controller *controller.Controller
 	uplink     *uplink.Broker
 	groups     *group.Coordinator
+	txns       *txn.Coordinator
+	verifier   *txn.Verifier
+	markers    *txn.LocalMarkers
+	colleagues *colleagues
 	way        uplink.Channel // to the active controller
 	handlers   *handler.Broker
 	authz      authz.Authorizer
@@ -188,10 +193,14 @@ func (n *Node) Stop() error {
 	n.handlers.Stop()
 	if n.isBroker() {
 		n.groups.Close()
+		n.txns.Close()
 	}
 	n.server.Stop(stopGrace)
 	n.trail.Stop()
 	n.work.Stop()
+	if n.isBroker() {
+		n.colleagues.close()
+	}
 	n.logGroup.Stop()
 	err := n.closeLogs()
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/weir-stream/weir/internal/coordinator/txn"
 	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
@@ -43,10 +44,10 @@ func (n *Node) publishPartitions(img *image.Image, d *image.Delta) {
 	}
 	for _, e := range n.publishReplicas(img, d) {
 		if e.resigned {
-			n.groups.Resigned(e.partition, e.epoch)
+			e.of.Resigned(e.partition, e.epoch)
 		}
 		if e.elected {
-			n.groups.Elected(e.partition, e.epoch)
+			e.of.Elected(e.partition, e.epoch)
 		}
 	}
 	n.publishDeletions(d)
@@ -133,9 +134,26 @@ func (n *Node) topicLogConfig(topic string) log.Config {
 
 // election is a change of leadership of a partition with a coordinator on it.
 type election struct {
+	of                residents
 	partition         int32
 	epoch             partition.LeaderEpoch
 	elected, resigned bool
+}
+
+// residents are the coordinators that live on the partitions of a topic.
+type residents interface {
+	Elected(p, epoch int32)
+	Resigned(p, epoch int32)
+}
+
+func (n *Node) residentsOf(topic string) residents {
+	switch topic {
+	case offsetsTopic:
+		return n.groups
+	case txn.StateTopic:
+		return n.txns
+	}
+	return nil
 }
 
 // publishReplicas opens, changes and removes this broker's replicas.
@@ -241,8 +259,8 @@ func (n *Node) applyChange(out []election, c replica.Change) []election {
 	if err != nil {
 		n.logger.Error("replica is offline", "topic", c.Topic, "partition", c.Index, "err", err)
 	}
-	if (elected || resigned) && c.Topic == offsetsTopic {
-		e := election{partition: c.Index, epoch: c.Role.LeaderEpoch, elected: elected, resigned: resigned}
+	if of := n.residentsOf(c.Topic); (elected || resigned) && of != nil {
+		e := election{of: of, partition: c.Index, epoch: c.Role.LeaderEpoch, elected: elected, resigned: resigned}
 		if c.Removed {
 			e.epoch = -1 // whatever it was
 		}

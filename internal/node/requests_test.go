@@ -63,19 +63,40 @@ func fetchRequest(topic string) *kmsg.FetchRequest {
 	return req
 }
 
-// A batch that opens a transaction would never be ended here: readers of committed records would wait for ever.
-func TestTransactionalBatchIsRefused(t *testing.T) {
-	n := start(t, settings(t, filepath.Join(t.TempDir(), "data")))
+// A batch that opens a transaction must be one that a coordinator knows of: nobody would ever end it otherwise, and readers of
+// committed records would wait for ever.
+func TestUnknownTransactionIsRefused(t *testing.T) {
+	n := start(t, settings(t, filepath.Join(t.TempDir(), "data"), transactional(1)...))
 	defer n.Stop()
 	if _, err := kadm.NewClient(client(t, n)).CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
 		t.Fatal(err)
 	}
+	known := client(t, n, kgo.TransactionalID("x"))
+	if err := known.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	send(t, t.Context(), known, "t", "open")
+	if err := known.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
 	c := raw(t, n)
-	var b record.Builder
-	b.SetProducer(7, 0, 0)
-	b.SetTransactional()
-	if code := produced(ask[*kmsg.ProduceResponse](t, c, 12, produceRequest(t, "t", &b))); code != wire.UnsupportedVersion {
+	batch := func() *record.Builder {
+		var b record.Builder
+		b.SetProducer(700, 0, 0)
+		b.SetTransactional()
+		return &b
+	}
+	if code := produced(ask[*kmsg.ProduceResponse](t, c, 12, produceRequest(t, "t", batch()))); code != wire.TransactionalIdAuthorizationFailed {
 		t.Errorf("a transactional batch without a transactional id: %v", code)
+	}
+	for version, want := range map[int16]wire.Code{9: wire.InvalidProducerIdMapping, 12: wire.InvalidProducerIdMapping} {
+		for _, id := range []string{"x", "y"} {
+			req := produceRequest(t, "t", batch())
+			req.TransactionID = &id
+			if code := produced(ask[*kmsg.ProduceResponse](t, c, version, req)); code != want {
+				t.Errorf("of an unknown producer, id %s, version %d: %v", id, version, code)
+			}
+		}
 	}
 	if code := produced(ask[*kmsg.ProduceResponse](t, c, 12, produceRequest(t, "t", new(record.Builder)))); code != wire.None {
 		t.Fatal(code)
@@ -83,7 +104,7 @@ func TestTransactionalBatchIsRefused(t *testing.T) {
 	req := fetchRequest("t")
 	req.IsolationLevel, req.MinBytes = 1, 1
 	p := ask[*kmsg.FetchResponse](t, c, 12, req).Topics[0].Partitions[0]
-	if p.LastStableOffset != 1 || p.HighWatermark != 1 {
+	if p.LastStableOffset != p.HighWatermark || p.HighWatermark < 2 {
 		t.Errorf("last stable offset %d of %d", p.LastStableOffset, p.HighWatermark)
 	}
 }

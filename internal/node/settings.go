@@ -58,6 +58,7 @@ func (n *Node) configChanged(c *config.Set) {
 		n.logger.Warn("settings of listeners that changed cannot be used, the old ones stay", "err", err)
 	}
 	n.logs.SetMoveRate(max(1, float64(c.Long("replica.alter.log.dirs.io.max.bytes.per.second")))) // 0 holds moves back as far as can be
+	n.logs.SetVerifyTransactions(c.Bool("transaction.partition.verification.enable"))
 	n.logs.SetProducerExpirationMs(c.Long("producer.id.expiration.ms"))
 }
 

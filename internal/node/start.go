@@ -104,6 +104,7 @@ func (n *Node) openPartitions(cfg *config.Set) {
 		ThrottleWindow: quotaWindow(cfg.Int("replication.quota.window.num"), cfg.Int("replication.quota.window.size.seconds")),
 	})
 	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group"), Now: n.opts.Now})
+	n.openTransactions()
 }
 
 // stopListening ends the listeners that there are.
@@ -204,7 +205,7 @@ func (n *Node) listen() error {
 func (n *Node) deps() handler.Deps {
 	return handler.Deps{
 		NodeID: n.id, ClusterID: n.clusterID, Config: n.config.Load, Image: n.served.Load, Replicas: n.replicas, Logs: n.logs,
-		Controller: n.way, Groups: n.groups, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Audit: n.audit, AuditTopic: auditTopic(n.config.Load()), Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
+		Controller: n.way, Groups: n.groups, Txns: n.txns, Verifier: n.verifier, Markers: n.markers, ProducerIDs: lateIDs{n}, Authorizer: n.authz, Audit: n.audit, AuditTopic: auditTopic(n.config.Load()), Quotas: n.quotas, CheckSecurity: n.channels.Check, Features: image.SupportedFeatures(),
 		Group: n.work, Logger: n.room("handler"), Loggers: n.opts.Logs, ClientMetrics: n.clientMetrics, Now: n.opts.Now,
 	}
 }

@@ -108,7 +108,7 @@ func TestCoordinatorWaitsForTheISR(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	o.Append(epoch, batch(t, "x"), func(_ int64, err error) { done <- err })
+	o.Append(epoch, batch(t, "x"), log.AppendOptions{Origin: log.OriginCoordinator}, func(_ int64, err error) { done <- err })
 	select {
 	case err := <-done:
 		t.Fatalf("it was said to be committed, and a replica that is in sync has not asked for it: %v", err)

@@ -33,20 +33,20 @@ func (m *Manager) Owned(topic string, index int32) (*Owned, partition.LeaderEpoc
 	return &Owned{m: m, r: r}, role.LeaderEpoch, nil
 }
 
-// Append writes one batch as the leader of that epoch and calls done once, when it is committed or cannot be any more
-// under this leader. How long that takes is open: a batch that is in the log may be committed at any time. The batch
-// belongs to the partition until then.
-func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, done func(baseOffset int64, err error)) {
-	info, err := o.m.append(o.r, batch, -1, epoch, log.AppendOptions{Origin: log.OriginCoordinator})
+// Append writes one batch as the leader of that epoch. If the log takes it, done is called once, when the batch is committed
+// or cannot be any more under this leader. How long that takes is open: a batch that is in the log may be committed at any
+// time. The batch belongs to the partition until then.
+func (o *Owned) Append(epoch partition.LeaderEpoch, batch []byte, how log.AppendOptions, done func(baseOffset int64, err error)) error {
+	info, err := o.m.append(o.r, batch, -1, epoch, how)
 	if err != nil {
-		done(-1, err)
-		return
+		return err
 	}
 	if o.m.Committed(o.r, info, -1) {
 		done(info.BaseOffset, nil)
-		return
+		return nil
 	}
 	o.await(&CommitSpec{Replica: o.r, Offset: info.LastOffset + 1, Epoch: info.LeaderEpoch}, info.BaseOffset, done)
+	return nil
 }
 
 // await waits for the commit, in pieces.

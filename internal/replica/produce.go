@@ -8,6 +8,7 @@ import (
 	"github.com/weir-stream/weir/internal/delayed"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/partition"
+	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/vfs"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -16,6 +17,46 @@ import (
 // as it may at once. acks decides only whether enough replicas have to be in sync; waiting is the caller's.
 func (m *Manager) Append(r *Replica, batches []byte, acks int16) (log.AppendInfo, error) {
 	return m.append(r, batches, acks, -1, log.AppendOptions{Origin: log.OriginClient})
+}
+
+// AppendGuarded is Append for a batch that may begin a transaction in the log, with what StartVerification gave for it.
+func (m *Manager) AppendGuarded(r *Replica, batches []byte, acks int16, guard log.VerificationGuard) (log.AppendInfo, error) {
+	return m.append(r, batches, acks, -1, log.AppendOptions{Origin: log.OriginClient, Guard: guard})
+}
+
+// StartVerification asks the log whether a producer's transaction has begun in the partition (log.Log.StartVerification).
+func (m *Manager) StartVerification(r *Replica, producerID int64, epoch int16, firstSequence int32, epochBump bool) (log.VerificationGuard, error) {
+	_, l, err := r.leaderLog(anyEpoch)
+	if err != nil {
+		return 0, err
+	}
+	return l.StartVerification(producerID, epoch, firstSequence, epochBump)
+}
+
+// WriteMarker ends a producer's transaction in a partition that this broker leads and calls done once, when the marker is
+// committed or cannot be any more.
+func (m *Manager) WriteMarker(r *Replica, producerID int64, epoch int16, marker record.EndTxnMarker, version int8, d time.Duration, done func(error)) {
+	var b record.Builder
+	b.Reset(record.Compression{}, 0)
+	b.AppendEndTxn(m.now().UnixMilli(), producerID, epoch, marker)
+	p, err := b.Build()
+	if err != nil {
+		done(err)
+		return
+	}
+	info, err := m.append(r, p, -1, -1, log.AppendOptions{Origin: log.OriginCoordinator, TxnVersion: version})
+	if err != nil || m.Committed(r, info, -1) {
+		done(err)
+		return
+	}
+	spec := &CommitSpec{Replica: r, Offset: info.LastOffset + 1, Epoch: info.LeaderEpoch}
+	m.AwaitCommit([]*CommitSpec{spec}, d, func() {
+		if code := spec.Outcome(); code != wire.None {
+			done(code)
+			return
+		}
+		done(nil)
+	})
 }
 
 func (m *Manager) append(r *Replica, batches []byte, acks int16, epoch partition.LeaderEpoch, opt log.AppendOptions) (log.AppendInfo, error) {

@@ -44,6 +44,7 @@ type conn struct {
 	mu       sync.Mutex
 	nc       net.Conn
 	wrapped  bool                   // nc is not sock
+	alone    bool                   // the last one wants none beside it until it is answered
 	queue    [pipelineMax]*exchange // requests not answered yet, in order, from head on
 	head, n  int
 	bytes    int64 // of their frames
@@ -202,7 +203,7 @@ func (c *conn) admit(r *route) error {
 	c.waited = 0
 	for {
 		c.mu.Lock()
-		free := c.n == 0 || r.Pipelined && c.key == r.Key && c.n < limits.PipelineRequests &&
+		free := c.n == 0 || r.Pipelined && !c.alone && c.key == r.Key && c.n < limits.PipelineRequests &&
 			c.bytes < limits.PipelineBytes && !c.srv.budget.full()
 		var pause time.Duration
 		if !c.mute.IsZero() {

@@ -70,6 +70,7 @@ func (c *conn) handled(e *exchange, r *route) error {
 	if c.current == e && !e.ready {
 		e.ran = time.Now()
 	}
+	c.alone = c.current == e && !e.ready && e.req.Alone
 	c.handling, c.current = false, nil
 	c.mu.Unlock()
 	if r.Pipelined && c.in.buffered(r.Key) {

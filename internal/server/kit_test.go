@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +142,7 @@ type broker struct {
 	produced chan *wire.Request // if not nil, Produce requests wait here for the test to answer
 	parked   chan *wire.Request // likewise Fetch
 	file     *vfs.Range
+	alone    atomic.Bool // the next Produce wants none beside it
 
 	sendBuffer int
 
@@ -219,6 +221,7 @@ func (b *broker) produce(r *wire.Request) {
 		}
 	}
 	b.note("produce")
+	r.Alone = b.alone.Swap(false)
 	if b.produced != nil {
 		b.produced <- r
 		return

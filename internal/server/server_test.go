@@ -84,6 +84,56 @@ func TestProduceIsPipelinedAndAnsweredInOrder(t *testing.T) {
 	}
 }
 
+// What waits for the coordinator of transactions must not be overtaken by what its producer sent after it.
+func TestRequestThatIsAloneIsNotOvertaken(t *testing.T) {
+	b := &broker{produced: make(chan *wire.Request, 100)}
+	s, _ := serve(t, b, Limits{})
+	c := dial(t, s, "PLAINTEXT")
+	c.send(produceRequest(9, -1, nil))
+	first := <-b.produced
+	b.alone.Store(true)
+	for range 3 {
+		c.send(produceRequest(9, -1, nil))
+	}
+	alone := <-b.produced // beside what was sent before it
+	var waits *conn
+	s.table.each(func(c *conn) { waits = c })
+	held := func() {
+		t.Helper()
+		eventually(t, "the reader waits", func() bool {
+			waits.mu.Lock()
+			defer waits.mu.Unlock()
+			return waits.waiting
+		})
+		if len(b.produced) != 0 {
+			t.Fatal("a request went past the one that is alone")
+		}
+	}
+	held()
+	first.Reply(produceAnswer(first))
+	c.receive(produceRequest(9, -1, nil))
+	held()
+	alone.Reply(produceAnswer(alone))
+	third, fourth := <-b.produced, <-b.produced // which do not wait for each other
+	fourth.Reply(produceAnswer(fourth))
+	third.Reply(produceAnswer(third))
+	for n := range 3 {
+		if corr, _ := c.receive(produceRequest(9, -1, nil)); corr != int32(n+2) {
+			t.Fatalf("answer %d has correlation id %d", n+2, corr)
+		}
+	}
+	b.alone.Store(true) // and answered before the next comes
+	c.send(produceRequest(9, -1, nil))
+	r := <-b.produced
+	r.Reply(produceAnswer(r))
+	for range 2 {
+		c.send(produceRequest(9, -1, nil))
+	}
+	for _, r := range []*wire.Request{<-b.produced, <-b.produced} {
+		r.Reply(produceAnswer(r))
+	}
+}
+
 func TestPipelineIsBounded(t *testing.T) {
 	b := &broker{produced: make(chan *wire.Request, 100)}
 	s, _ := serve(t, b, Limits{PipelineRequests: 3})

@@ -25,11 +25,13 @@ type scripted struct {
 	blocks atomic.Int64
 	fail   error
 	refuse wire.Code // what registrations get
+	// allocate answers who wants producer ids; nil: blocks of three.
+	allocate func(context.Context, *kmsg.AllocateProducerIDsResponse) error
 	// registered sees every registration; nil: nobody looks.
 	registered func(*kmsg.BrokerRegistrationRequest)
 }
 
-func (s *scripted) Handle(_ context.Context, _ controller.RequestContext, req kmsg.Request) (kmsg.Response, error) {
+func (s *scripted) Handle(ctx context.Context, _ controller.RequestContext, req kmsg.Request) (kmsg.Response, error) {
 	if s.fail != nil {
 		return nil, s.fail
 	}
@@ -45,6 +47,9 @@ func (s *scripted) Handle(_ context.Context, _ controller.RequestContext, req km
 		return s.answer(s.beats.Add(1), req), nil
 	case *kmsg.AllocateProducerIDsRequest:
 		resp := req.ResponseKind().(*kmsg.AllocateProducerIDsResponse)
+		if s.allocate != nil {
+			return resp, s.allocate(ctx, resp)
+		}
 		resp.ProducerIDStart, resp.ProducerIDLen = 3*(s.blocks.Add(1)-1), 3
 		return resp, nil
 	}
@@ -140,6 +145,59 @@ func TestProducerIDsAreNeverGivenTwice(t *testing.T) {
 	wg.Wait()
 	if len(seen) != 50 {
 		t.Fatalf("%d ids", len(seen))
+	}
+}
+
+// TestClientsComeAgainForProducerIDs: no error of the controller's gets to a client as it is, since clients take most of them for
+// final.
+func TestClientsComeAgainForProducerIDs(t *testing.T) {
+	code := func(c wire.Code) func(context.Context, *kmsg.AllocateProducerIDsResponse) error {
+		return func(_ context.Context, r *kmsg.AllocateProducerIDsResponse) error { r.ErrorCode = int16(c); return nil }
+	}
+	block := func(first int64, n int32) func(context.Context, *kmsg.AllocateProducerIDsResponse) error {
+		return func(_ context.Context, r *kmsg.AllocateProducerIDsResponse) error {
+			r.ProducerIDStart, r.ProducerIDLen = first, n
+			return nil
+		}
+	}
+	for name, answer := range map[string]func(context.Context, *kmsg.AllocateProducerIDsResponse) error{
+		"stale epoch": code(wire.StaleBrokerEpoch), "not registered": code(wire.BrokerIdNotRegistered), "exhausted": code(wire.UnknownServerError),
+		"no controller": func(context.Context, *kmsg.AllocateProducerIDsResponse) error { return wire.RequestTimedOut },
+		"cut off":       func(context.Context, *kmsg.AllocateProducerIDsResponse) error { return errors.New("lost") },
+		"frozen":        func(ctx context.Context, _ *kmsg.AllocateProducerIDsResponse) error { <-ctx.Done(); return ctx.Err() },
+		"empty":         block(9, 0), "below": block(-5, 3), "too high": block(1<<63-2, 3), "had before": block(1, 3),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &scripted{}
+				asked := 0
+				ids := NewProducerIDs(newBroker(s))
+				for range 3 {
+					if _, err := ids.Next(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				s.allocate = func(ctx context.Context, r *kmsg.AllocateProducerIDsResponse) error { asked++; return answer(ctx, r) }
+				var wg sync.WaitGroup
+				start := time.Now()
+				for range 5 {
+					wg.Go(func() {
+						if _, err := ids.Next(t.Context()); wire.CodeOf(err) != wire.CoordinatorLoadInProgress {
+							t.Errorf("told %v", err)
+						}
+					})
+				}
+				wg.Wait()
+				if d := time.Since(start); d > allocationPatience || asked != 1 {
+					t.Errorf("%v were waited and %d questions were asked", d, asked)
+				}
+				s.allocate = nil
+				<-time.After(allocationPause)
+				if id, err := ids.Next(t.Context()); err != nil || id != 3 {
+					t.Errorf("id %d, %v", id, err)
+				}
+			})
+		})
 	}
 }
 

@@ -65,6 +65,9 @@ type Request struct {
 	// MayBlock says that whoever replies can wait for the peer to take the answer: a goroutine of this request alone.
 	// Else the server sends it from one of its own.
 	MayBlock bool
+	// Alone keeps further requests of a pipelined API waiting until this one is answered. It is set by a handler before it
+	// returns.
+	Alone bool
 }
 
 // Reply hands the answer over and ends the handler's ownership of r. A nil answer means that the protocol

@@ -24,13 +24,13 @@ func (c *Coordinator) CommitOffsets(r *Commit, reply func([]wire.Code)) {
 }
 
 // FetchOffsets reads committed offsets: those asked for, or all of the group if topics is nil. What it answers is
-// committed for good.
-func (c *Coordinator) FetchOffsets(group string, topics []FetchTopic, reply func(wire.Code, []FetchedTopic)) {
+// committed for good. If stable, offsets that a transaction holds are told as such (KIP-447).
+func (c *Coordinator) FetchOffsets(group string, topics []FetchTopic, stable bool, reply func(wire.Code, []FetchedTopic)) {
 	read := func(m *machine) []FetchedTopic {
 		if topics == nil {
-			return m.fetchAll(group)
+			return m.fetchAll(group, stable)
 		}
-		return m.fetch(group, topics)
+		return m.fetch(group, topics, stable)
 	}
 	c.run(group, func(tx *coordinator.Tx, m *machine) {
 		got := read(m)

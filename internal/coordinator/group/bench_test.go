@@ -10,13 +10,17 @@ import (
 	"github.com/weir-stream/weir/internal/coordinator"
 	"github.com/weir-stream/weir/internal/coordinator/memlog"
 	"github.com/weir-stream/weir/internal/lifecycle"
+	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
 // sink takes batches and forgets them.
 type sink struct{ *memlog.Log }
 
-func (sink) Append(_ int32, _ []byte, done func(int64, error)) { done(0, nil) }
+func (sink) Append(_ int32, _ []byte, _ log.AppendOptions, done func(int64, error)) error {
+	done(0, nil)
+	return nil
+}
 
 type sinks struct{}
 
@@ -35,7 +39,7 @@ func benchCoordinator(b *testing.B) *Coordinator {
 	})
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		code := make(chan wire.Code, 1)
-		c.FetchOffsets("g", nil, func(c wire.Code, _ []FetchedTopic) { code <- c })
+		c.FetchOffsets("g", nil, false, func(c wire.Code, _ []FetchedTopic) { code <- c })
 		if <-code == wire.None {
 			return c
 		}

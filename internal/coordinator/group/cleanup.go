@@ -36,7 +36,7 @@ func (m *machine) scheduleCleanup() {
 func (m *machine) expire(tx *coordinator.Tx) {
 	now, step := tx.NowMs(), splitter{tx: tx}
 	for _, g := range m.groups {
-		if m.expireOffsets(tx, g, now, &step) && g.is(stateEmpty) && len(g.pending) == 0 {
+		if m.expireOffsets(tx, g, now, &step) && g.is(stateEmpty) && len(g.pending) == 0 && !m.pending.open(g.id) {
 			m.drop(tx, g)
 		}
 		step.step()
@@ -68,7 +68,7 @@ func (m *machine) expireOffsets(tx *coordinator.Tx, g *classicGroup, nowMs int64
 			if v.expireTimeMs >= 0 {
 				expired = nowMs >= v.expireTimeMs
 			}
-			if !expired {
+			if !expired || m.pending.has(offsetPlace{g.id, topic, p}) {
 				all = false
 				continue
 			}
@@ -90,6 +90,16 @@ type deletedTopic struct {
 // id stays.
 func (m *machine) forgetTopics(tx *coordinator.Tx, topics []deletedTopic) {
 	step, none := splitter{tx: tx}, wire.TopicID{}
+	for group := range m.pending.byGroup {
+		for at := range m.pending.of(group) {
+			for _, t := range topics {
+				if _, committed := m.offset(group, at.topic, at.partition); t.name == at.topic && !committed {
+					m.removePending(tx, at)
+					step.step()
+				}
+			}
+		}
+	}
 	for group, o := range m.offsets {
 		for _, t := range topics {
 			for p, v := range o.topics[t.name] {
@@ -124,9 +134,13 @@ func (m *machine) deleteOffsets(tx *coordinator.Tx, groupID string, topics []Fet
 			codes = append(codes, wire.None)
 			if v, ok := m.offset(groupID, t.Name, p); ok {
 				m.removeOffset(tx, g.id, t.Name, p, v)
-				m.c.stats.deleted.Add(1)
-				step.step()
+			} else if at := (offsetPlace{groupID, t.Name, p}); m.pending.has(at) {
+				m.removePending(tx, at)
+			} else {
+				continue
 			}
+			m.c.stats.deleted.Add(1)
+			step.step()
 		}
 	}
 	tx.Then(func(_ *coordinator.Tx, err error) { reply(errorCode(err), codes) })
@@ -153,6 +167,11 @@ func (m *machine) deleteGroup(tx *coordinator.Tx, groupID string) wire.Code {
 				step.step()
 			}
 		}
+	}
+	for at := range m.pending.of(groupID) { // those that are committed too are gone already
+		m.removePending(tx, at)
+		m.c.stats.deleted.Add(1)
+		step.step()
 	}
 	m.drop(tx, g)
 	return wire.None

@@ -125,11 +125,11 @@ func (m *machine) infos() []Info {
 	out := make([]Info, 0, len(m.groups)+len(m.foreign))
 	for _, id := range slices.Sorted(maps.Keys(m.groups)) {
 		g := m.groups[id]
-		out = append(out, Info{id, classicType, g.state.String(), g.protocolType, g.generation, len(g.members), m.fetchAll(id)})
+		out = append(out, Info{id, classicType, g.state.String(), g.protocolType, g.generation, len(g.members), m.fetchAll(id, false)})
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.foreign)) {
 		f := m.foreign[id]
-		out = append(out, Info{id, f.kind, f.state(), f.kind, 0, len(f.members), m.fetchAll(id)})
+		out = append(out, Info{id, f.kind, f.state(), f.kind, 0, len(f.members), m.fetchAll(id, false)})
 	}
 	return out
 }

@@ -225,7 +225,7 @@ func (c *consumer) restore() bool {
 	}
 	floor := c.ackedNow()
 	r, ok := ask(c, func(co *Coordinator, reply func(result)) {
-		co.FetchOffsets("g", []FetchTopic{{Name: "t", Partitions: ps}}, func(code wire.Code, ts []FetchedTopic) { reply(result{code, ts}) })
+		co.FetchOffsets("g", []FetchTopic{{Name: "t", Partitions: ps}}, false, func(code wire.Code, ts []FetchedTopic) { reply(result{code, ts}) })
 	})
 	if !ok || r.code != wire.None {
 		return false

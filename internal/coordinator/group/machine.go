@@ -15,7 +15,8 @@ type machine struct {
 	groups  map[string]*classicGroup
 	foreign map[string]*foreignGroup
 	offsets map[string]*groupOffsets
-	open    map[int64][]pendingOffset // of transactions whose end was not read yet
+	pending pendingOffsets
+	order   int64 // of the next commit
 
 	cleanup coordinator.Timer
 }
@@ -24,16 +25,13 @@ func newMachine(c *Coordinator, sh *coordinator.Shard) *machine {
 	return &machine{
 		c: c, sh: sh,
 		groups: map[string]*classicGroup{}, foreign: map[string]*foreignGroup{},
-		offsets: map[string]*groupOffsets{}, open: map[int64][]pendingOffset{},
+		offsets: map[string]*groupOffsets{}, pending: newPendingOffsets(),
 	}
 }
 
 // Loaded implements coordinator.Machine: members get a session anew, since nobody counted while there was no
 // coordinator.
 func (m *machine) Loaded(tx *coordinator.Tx) {
-	if n := len(m.open); n > 0 {
-		m.sh.Logger().Warn("offsets of transactions that have no end are not served", "transactions", n)
-	}
 	for id := range m.offsets {
 		if m.groups[id] == nil && m.foreign[id] == nil {
 			m.groups[id] = newClassicGroup(id, -1) // so that they can be seen, deleted and expire

@@ -16,26 +16,13 @@ type offset struct {
 	topicID      wire.TopicID
 	commitTimeMs int64
 	expireTimeMs int64 // -1: by offsets.retention.minutes
-	recordOffset int64 // of the record in the log, when it was loaded; -1 if written since
+	order        int64 // rises as the records do: which of two commits is the later one
 	metadata     string
 }
 
 // groupOffsets are a group's offsets by topic and partition.
 type groupOffsets struct {
 	topics map[string]map[int32]offset
-}
-
-// pendingOffset is an offset that was committed within a transaction whose end is not known yet.
-type pendingOffset struct {
-	group, topic string
-	partition    int32
-	offset       offset
-}
-
-func without(ps []pendingOffset, group, topic string, partition int32) []pendingOffset {
-	return slices.DeleteFunc(ps, func(p pendingOffset) bool {
-		return p.group == group && p.topic == topic && p.partition == partition
-	})
 }
 
 func (m *machine) offset(group, topic string, partition int32) (offset, bool) {
@@ -95,6 +82,7 @@ func (m *machine) undoOffsets(changes []offsetChange) {
 
 // removeOffset drops one offset, with its tombstone.
 func (m *machine) removeOffset(tx *coordinator.Tx, group, topic string, partition int32, before offset) {
+	m.dropHeld(tx, offsetPlace{group, topic, partition})
 	m.clearOffset(group, topic, partition)
 	tx.Append(offsetKey(group, topic, partition), nil)
 	tx.Undo(func() { m.setOffset(group, topic, partition, before) })
@@ -111,6 +99,8 @@ type Commit struct {
 	RetentionMs int64
 	APIVersion  int16
 	Topics      []CommitTopic
+	// Transaction, if not nil, is what the offsets are part of (TxnOffsetCommit).
+	Transaction *Transaction
 }
 
 // CommitTopic is one topic of a Commit; ID may be zero if it is not known.
@@ -135,10 +125,13 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 		reply(r.codes(wire.CodeOf(err)))
 		return
 	}
-	if g != nil && (g.is(stateStable) || g.is(statePreparingRebalance)) {
+	if g != nil && r.Transaction == nil && (g.is(stateStable) || g.is(statePreparingRebalance)) {
 		if mem := g.members[r.MemberID]; mem != nil {
 			m.beat(g, mem)
 		}
+	}
+	if t := r.Transaction; t != nil {
+		tx.Transactional(t.ProducerID, t.Epoch, t.Guard)
 	}
 	codes := r.codes(wire.None)
 	now, i := tx.NowMs(), 0
@@ -150,7 +143,7 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 			if p.Metadata != nil && m.metadataTooLarge(*p.Metadata) {
 				codes[i] = wire.OffsetMetadataTooLarge
 			} else {
-				changes = append(changes, m.commitOne(tx, group, r.RetentionMs, &t, &p, now))
+				changes = append(changes, m.commitOne(tx, group, r, &t, &p, now))
 			}
 			i++
 		}
@@ -162,7 +155,9 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 	if g == nil && m.foreign[r.Group] == nil {
 		m.create(tx, group)
 	}
-	tx.Undo(func() { m.undoOffsets(changes) })
+	if r.Transaction == nil {
+		tx.Undo(func() { m.undoOffsets(changes) })
+	}
 	m.c.stats.commits.Add(int64(len(changes)))
 	tx.Then(func(_ *coordinator.Tx, err error) {
 		if err != nil {
@@ -173,15 +168,20 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 }
 
 // commitOne stores one offset; group and the topic's name are the machine's to keep.
-func (m *machine) commitOne(tx *coordinator.Tx, group string, retentionMs int64, t *CommitTopic, p *CommitPartition, nowMs int64) offsetChange {
+func (m *machine) commitOne(tx *coordinator.Tx, group string, r *Commit, t *CommitTopic, p *CommitPartition, nowMs int64) offsetChange {
 	v := offset{
-		offset: p.Offset, leaderEpoch: p.LeaderEpoch, topicID: t.ID, commitTimeMs: nowMs, expireTimeMs: -1, recordOffset: -1,
+		offset: p.Offset, leaderEpoch: p.LeaderEpoch, topicID: t.ID, commitTimeMs: nowMs, expireTimeMs: -1, order: m.order,
 	}
+	m.order++
 	if p.Metadata != nil {
 		v.metadata = strings.Clone(*p.Metadata)
 	}
-	if retentionMs >= 0 {
-		v.expireTimeMs = nowMs + retentionMs
+	if r.Transaction != nil {
+		m.commitPending(tx, r.Transaction.ProducerID, offsetPlace{group, t.Name, p.Index}, v)
+		return offsetChange{}
+	}
+	if r.RetentionMs >= 0 {
+		v.expireTimeMs = nowMs + r.RetentionMs
 	}
 	c := offsetChange{group: group, topic: t.Name, partition: p.Index}
 	c.before, c.had = m.offset(group, t.Name, p.Index)
@@ -223,7 +223,7 @@ func (m *machine) groupForCommit(r *Commit) (*classicGroup, error) {
 		switch {
 		case f.kind != "consumer":
 			return nil, wire.GroupIdNotFound
-		case r.Generation >= 0 || r.MemberID != "" || len(f.members) > 0:
+		case r.Generation >= 0 || r.MemberID != "" || len(f.members) > 0 && r.Transaction == nil:
 			return nil, wire.UnknownMemberId
 		}
 		return nil, nil
@@ -232,7 +232,7 @@ func (m *machine) groupForCommit(r *Commit) (*classicGroup, error) {
 	switch {
 	case g == nil && r.Generation < 0:
 		return nil, nil
-	case g == nil && r.APIVersion >= 9:
+	case g == nil && r.APIVersion >= 9 && r.Transaction == nil:
 		return nil, wire.GroupIdNotFound
 	case g == nil:
 		return nil, wire.IllegalGeneration
@@ -245,10 +245,10 @@ func (m *machine) groupForCommit(r *Commit) (*classicGroup, error) {
 		if r.Generation != g.generation {
 			return nil, wire.IllegalGeneration
 		}
-	case !g.is(stateEmpty):
+	case !g.is(stateEmpty) && r.Transaction == nil: // old producers say nothing of the member
 		return nil, wire.UnknownMemberId
 	}
-	if g.is(stateCompletingRebalance) {
+	if g.is(stateCompletingRebalance) && r.Transaction == nil {
 		return nil, wire.RebalanceInProgress
 	}
 	return g, nil
@@ -270,6 +270,8 @@ type FetchedTopic struct {
 
 // FetchedOffset is one offset; Offset is -1 if there is none.
 type FetchedOffset struct {
+	// Unstable says that a transaction that has not ended holds the offset, and that stable ones were asked for (KIP-447).
+	Unstable     bool
 	Partition    int32
 	Offset       int64
 	LeaderEpoch  int32
@@ -278,13 +280,17 @@ type FetchedOffset struct {
 }
 
 // fetch reads the offsets asked for.
-func (m *machine) fetch(group string, topics []FetchTopic) []FetchedTopic {
+func (m *machine) fetch(group string, topics []FetchTopic, stable bool) []FetchedTopic {
 	out := make([]FetchedTopic, 0, len(topics))
 	for _, t := range topics {
 		f := FetchedTopic{Name: t.Name, ID: t.ID, Partitions: make([]FetchedOffset, 0, len(t.Partitions))}
 		for _, p := range t.Partitions {
 			o, ok := m.offset(group, t.Name, p)
 			var none wire.TopicID
+			if stable && m.pending.has(offsetPlace{group, t.Name, p}) {
+				f.Partitions = append(f.Partitions, unstable(p))
+				continue
+			}
 			if !ok || t.ID != none && o.topicID != none && t.ID != o.topicID {
 				f.Partitions = append(f.Partitions, FetchedOffset{Partition: p, Offset: -1, LeaderEpoch: -1})
 				continue
@@ -296,12 +302,17 @@ func (m *machine) fetch(group string, topics []FetchTopic) []FetchedTopic {
 	return out
 }
 
+// unstable stands for an offset that a transaction holds.
+func unstable(p int32) FetchedOffset {
+	return FetchedOffset{Unstable: true, Partition: p, Offset: -1, LeaderEpoch: -1}
+}
+
 func (o offset) fetched(p int32) FetchedOffset {
 	return FetchedOffset{Partition: p, Offset: o.offset, LeaderEpoch: o.leaderEpoch, Metadata: o.metadata, CommitTimeMs: o.commitTimeMs}
 }
 
 // fetchAll reads all offsets of a group, in order.
-func (m *machine) fetchAll(group string) []FetchedTopic {
+func (m *machine) fetchAll(group string, stable bool) []FetchedTopic {
 	o := m.offsets[group]
 	if o == nil {
 		return nil
@@ -312,6 +323,10 @@ func (m *machine) fetchAll(group string) []FetchedTopic {
 		for _, p := range slices.Sorted(maps.Keys(o.topics[name])) {
 			v := o.topics[name][p]
 			f.ID = v.topicID
+			if stable && m.pending.has(offsetPlace{group, name, p}) {
+				f.Partitions = append(f.Partitions, unstable(p))
+				continue
+			}
 			f.Partitions = append(f.Partitions, v.fetched(p))
 		}
 		out = append(out, f)

@@ -74,6 +74,7 @@ func notNil(b []byte) []byte {
 
 // Replay implements coordinator.Machine.
 func (m *machine) Replay(r coordinator.Replayed) error {
+	m.order = max(m.order, r.Offset+1)
 	key, err := coordrecord.DecodeGroupKey(r.Key)
 	if errors.Is(err, coordrecord.ErrUnsupported) {
 		return nil // of a newer Kafka: it stays in the log
@@ -142,28 +143,10 @@ func (m *machine) replayMember(g *classicGroup, v *coordrecord.GroupMetadataValu
 	g.add(mem)
 }
 
-// ReplayMarker implements coordinator.Machine: the offsets of a transaction count from its commit on.
-func (m *machine) ReplayMarker(producerID int64, commit bool) error {
-	pending := m.open[producerID]
-	delete(m.open, producerID)
-	if !commit {
-		return nil
-	}
-	for _, p := range pending {
-		// A later commit outside of the transaction wins, although the marker comes after it.
-		if o, ok := m.offset(p.group, p.topic, p.partition); !ok || o.recordOffset < p.offset.recordOffset {
-			m.setOffset(p.group, p.topic, p.partition, p.offset)
-		}
-	}
-	return nil
-}
-
 func (m *machine) replayOffset(group, topic string, partition int32, r coordinator.Replayed) error {
 	if r.Value == nil {
 		m.clearOffset(group, topic, partition)
-		for id, pending := range m.open {
-			m.open[id] = without(pending, group, topic, partition)
-		}
+		m.pending.drop(offsetPlace{group, topic, partition})
 		return nil
 	}
 	val, _, err := coordrecord.DecodeGroupValue(1, r.Value)
@@ -177,13 +160,13 @@ func (m *machine) replayOffset(group, topic string, partition int32, r coordinat
 	}
 	o := offset{
 		offset: v.Offset, leaderEpoch: v.LeaderEpoch, metadata: v.Metadata, commitTimeMs: v.CommitTimestamp,
-		expireTimeMs: v.ExpireTimestamp, topicID: v.TopicID, recordOffset: r.Offset,
+		expireTimeMs: v.ExpireTimestamp, topicID: v.TopicID, order: r.Offset,
 	}
 	if m.groups[group] == nil && m.foreign[group] == nil {
 		m.groups[group] = newClassicGroup(group, -1) // commits without members: a simple group
 	}
 	if r.ProducerID >= 0 {
-		m.open[r.ProducerID] = append(m.open[r.ProducerID], pendingOffset{group, topic, partition, o})
+		m.pending.put(r.ProducerID, offsetPlace{group, topic, partition}, o)
 		return nil
 	}
 	m.setOffset(group, topic, partition, o)

@@ -207,7 +207,7 @@ func (b *bench) fetch(a args) {
 		topics = append(topics, FetchTopic{Name: t, ID: topicID(a.str("id", "")), Partitions: []int32{int32(n)}})
 	}
 	g := a.str("group", "g")
-	b.c.FetchOffsets(g, topics, func(code wire.Code, ts []FetchedTopic) {
+	b.c.FetchOffsets(g, topics, false, func(code wire.Code, ts []FetchedTopic) {
 		if code != wire.None {
 			b.say("fetch %s: %s", g, code.Name())
 			return

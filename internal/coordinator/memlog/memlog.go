@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -44,6 +45,7 @@ type Log struct {
 	held    bool
 	waiting []waiting
 	failing error
+	refuse  func(record.Batch) error
 	readErr error
 	reads   chan struct{} // closed when held reads may go on
 	maxSize int
@@ -110,6 +112,13 @@ func (l *Log) FailAppends(err error) {
 	l.failing = err
 }
 
+// Refuse makes appends fail for which f, if not nil, has an error.
+func (l *Log) Refuse(f func(record.Batch) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse = f
+}
+
 // FailReads makes all reads fail with err, until it is called with nil.
 func (l *Log) FailReads(err error) {
 	l.mu.Lock()
@@ -127,10 +136,18 @@ func (l *Log) HoldReads() (release func()) {
 }
 
 // SetMaxBatchBytes sets the largest batch that is taken.
-func (l *Log) SetMaxBatchBytes(n int) { l.maxSize = n }
+func (l *Log) SetMaxBatchBytes(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.maxSize = n
+}
 
 // MaxBatchBytes implements coordinator.BatchLimiter.
-func (l *Log) MaxBatchBytes() int { return l.maxSize }
+func (l *Log) MaxBatchBytes() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.maxSize
+}
 
 // Waiting is the number of appends that are held.
 func (l *Log) Waiting() int {
@@ -140,17 +157,11 @@ func (l *Log) Waiting() int {
 }
 
 // Append implements coordinator.Partition.
-func (l *Log) Append(epoch int32, batch []byte, done func(int64, error)) {
+func (l *Log) Append(epoch int32, batch []byte, _ log.AppendOptions, done func(int64, error)) error {
 	l.mu.Lock()
-	if err := l.failing; err != nil {
+	if err := l.refusal(batch); err != nil {
 		l.mu.Unlock()
-		done(-1, err)
-		return
-	}
-	if l.maxSize > 0 && len(batch) > l.maxSize {
-		l.mu.Unlock()
-		done(-1, fmt.Errorf("batch of %d bytes: %w", len(batch), wire.MessageTooLarge))
-		return
+		return err
 	}
 	b := record.Batch(batch)
 	base := l.next
@@ -161,11 +172,24 @@ func (l *Log) Append(epoch int32, batch []byte, done func(int64, error)) {
 	if l.held {
 		l.waiting = append(l.waiting, waiting{base, l.next, done})
 		l.mu.Unlock()
-		return
+		return nil
 	}
 	l.hw = l.next
 	l.mu.Unlock()
 	done(base, nil)
+	return nil
+}
+
+func (l *Log) refusal(batch []byte) error {
+	switch {
+	case l.failing != nil:
+		return l.failing
+	case l.maxSize > 0 && len(batch) > l.maxSize:
+		return fmt.Errorf("batch of %d bytes: %w", len(batch), wire.MessageTooLarge)
+	case l.refuse != nil:
+		return l.refuse(batch)
+	}
+	return nil
 }
 
 // ReadFrom implements coordinator.Partition.

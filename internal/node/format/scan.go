@@ -4,11 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
-	"sort"
-	"strings"
 
-	"github.com/weir-stream/weir/internal/coordrecord"
 	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/vfs"
 )
@@ -61,91 +57,3 @@ func ignoreEOF(path string, err error) error {
 
 // transactionTopic is where Apache Kafka's transaction coordinators keep their state.
 const transactionTopic = "__transaction_state"
-
-// The states of a transaction that is not finished.
-var unfinished = map[int8]string{1: "Ongoing", 2: "PrepareCommit", 3: "PrepareAbort", 7: "PrepareEpochFence"}
-
-// openTransactions lists the transactions that Apache Kafka has left open, as "id (state)".
-func openTransactions(fsys vfs.FS, dirs []string) ([]string, error) {
-	states := map[string]int8{}
-	for _, dir := range dirs {
-		entries, err := fsys.List(dir)
-		if vfs.IsNotExist(err) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("list %s: %w", dir, err)
-		}
-		for _, e := range entries {
-			if topic, _, ok := parsePartition(e.Name); e.IsDir && ok && topic == transactionTopic {
-				if err := scanTransactions(fsys, filepath.Join(dir, e.Name), states); err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	var open []string
-	for id, state := range states {
-		if name, yes := unfinished[state]; yes {
-			open = append(open, fmt.Sprintf("%s (%s)", id, name))
-		}
-	}
-	sort.Strings(open)
-	return open, nil
-}
-
-func scanTransactions(fsys vfs.FS, dir string, states map[string]int8) error {
-	entries, err := fsys.List(dir)
-	if err != nil {
-		return fmt.Errorf("list %s: %w", dir, err)
-	}
-	for _, e := range entries {
-		if e.IsDir || len(e.Name) != 24 || !strings.HasSuffix(e.Name, ".log") {
-			continue
-		}
-		if err := scanBatches(fsys, filepath.Join(dir, e.Name), func(b record.Batch) error { return noteTransactions(b, states) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// noteTransactions keeps the last state of each transactional id.
-func noteTransactions(b record.Batch, states map[string]int8) error {
-	if b.IsControl() {
-		return nil
-	}
-	it := b.Records(maxScannedBatch)
-	for it.Next() {
-		if err := noteTransaction(it.Record(), states); err != nil {
-			return errors.Join(err, it.Close())
-		}
-	}
-	return it.Close()
-}
-
-func noteTransaction(r *record.Record, states map[string]int8) error {
-	key, err := coordrecord.DecodeTransactionKey(r.Key)
-	if errors.Is(err, coordrecord.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	k, ok := key.(*coordrecord.TransactionLogKey)
-	if !ok {
-		return nil
-	}
-	if r.Value == nil {
-		delete(states, k.TransactionalID)
-		return nil
-	}
-	value, _, err := coordrecord.DecodeTransactionValue(key.RecordType(), r.Value)
-	if err != nil {
-		return err
-	}
-	if v, ok := value.(*coordrecord.TransactionLogValue); ok {
-		states[k.TransactionalID] = v.TransactionStatus
-	}
-	return nil
-}

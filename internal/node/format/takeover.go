@@ -33,11 +33,6 @@ func takeOver(fsys vfs.FS, n *config.Node, s *State, dirID [16]byte, now time.Ti
 	if err := h.check(n, dirID); err != nil {
 		return err
 	}
-	if open, err := openTransactions(fsys, n.LogDirs); err != nil {
-		return err
-	} else if len(open) > 0 {
-		return refuse("these transactions are not finished, and this build cannot finish them: %s. Start Apache Kafka once more and let them end (kafka-transactions.sh abort, or their timeout)", strings.Join(open, ", "))
-	}
 	backup, err := backUp(fsys, folder, now)
 	if err != nil {
 		return fmt.Errorf("back up %s: %w", folder, err)

@@ -25,7 +25,7 @@ const (
 )
 
 // All are the mutants.
-var All = append(rooms, whole...)
+var All = append(append(rooms, whole...), transactions...)
 
 // rooms are those by the room in which they are.
 var rooms = []Mutant{
