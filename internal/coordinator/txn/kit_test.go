@@ -27,6 +27,7 @@ type rig struct {
 	c     *Coordinator
 	epoch int32
 	cfg   Config
+	ahead time.Duration // of the bubble's clock, which begins in the year 2000
 
 	mu      sync.Mutex
 	version int8
@@ -58,7 +59,7 @@ func (x *rig) start() {
 	quiet := slog.New(slog.DiscardHandler)
 	x.g = lifecycle.New("test", quiet)
 	x.c = New(x.cfg, Deps{Partitions: &x.logs, PartitionCount: func() int32 { return 1 },
-		Cluster: x, Group: x.g, Logger: quiet, NewProducerID: func(ctx context.Context) (int64, error) {
+		Cluster: x, Group: x.g, Logger: quiet, Now: func() time.Time { return time.Now().Add(x.ahead) }, NewProducerID: func(ctx context.Context) (int64, error) {
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			return x.newID(ctx)

@@ -16,6 +16,9 @@ type machine struct {
 	txns map[string]*transaction
 
 	timeouts, expiry coordinator.Timer
+	// retrying is how many ends of transactions wait to be written again.
+	retrying int64
+	ended    bool
 }
 
 func newMachine(c *Coordinator, sh *coordinator.Shard) *machine {
@@ -40,6 +43,8 @@ func (m *machine) Loaded(*coordinator.Tx) {
 
 // Unloaded implements coordinator.Machine.
 func (m *machine) Unloaded(error) {
+	m.ended = true
+	m.c.stats.retries.Add(-m.retrying)
 	for _, t := range m.txns {
 		m.dropJob(t)
 	}
@@ -226,7 +231,7 @@ func (m *machine) endTransaction(tx *coordinator.Tx, id string, p Producer, comm
 func (m *machine) sendMarkers(tx *coordinator.Tx, t *transaction) {
 	t.pending = completed(t.v.state == statePrepareCommit)
 	if len(t.v.partitions) == 0 {
-		m.finish(tx, t)
+		m.finish(tx, t, 0)
 		return
 	}
 	parts := make([]log.TopicPartition, 0, len(t.v.partitions))
@@ -260,26 +265,32 @@ func (m *machine) marked(tx *coordinator.Tx, j *job, parts []log.TopicPartition)
 	}
 	if len(t.v.partitions) == 0 {
 		m.dropJob(t)
-		m.finish(tx, t)
+		m.finish(tx, t, 0)
 	}
 }
 
-// finish writes that a transaction is complete, as often as it takes.
-func (m *machine) finish(tx *coordinator.Tx, t *transaction) {
+// finish writes that a transaction is complete, as often as it takes while this is the coordinator: also when the log says that
+// it has another leader, since it may have this one again before the shard hears of any other.
+func (m *machine) finish(tx *coordinator.Tx, t *transaction, attempt int) {
 	m.write(tx, t, t.complete(tx.NowMs()), func(_ *coordinator.Tx, code wire.Code) {
 		if code == wire.None {
 			return
 		}
 		t.pending = completed(t.v.state == statePrepareCommit)
-		if code == wire.NotCoordinator {
+		if m.ended {
 			return // the next coordinator does it
 		}
-		m.c.stats.retries.Add(1)
-		m.sh.Schedule(&coordinator.Timer{}, markerBackoff, func(tx *coordinator.Tx) {
-			m.c.stats.retries.Add(-1)
-			m.finish(tx, t)
+		m.retry(1)
+		m.sh.Schedule(&coordinator.Timer{}, backoff(attempt), func(tx *coordinator.Tx) {
+			m.retry(-1)
+			m.finish(tx, t, attempt+1)
 		})
 	}, nil)
+}
+
+func (m *machine) retry(n int64) {
+	m.retrying += n
+	m.c.stats.retries.Add(n)
 }
 
 // abortTimedOut aborts the transactions that are open for longer than their time-out. Each is an operation of its own, since

@@ -15,12 +15,6 @@ import (
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-// markerBackoff is the first pause before what failed is tried again; it doubles up to maxMarkerBackoff.
-const (
-	markerBackoff    = 20 * time.Millisecond
-	maxMarkerBackoff = time.Second
-)
-
 // entriesPerRequest and bytesPerRequest bound what goes into one request to a broker.
 const (
 	entriesPerRequest = 1000
@@ -82,8 +76,10 @@ type job struct {
 type markers struct {
 	c *Coordinator
 
-	mu     sync.Mutex
-	queues map[int32]*markerQueue
+	mu      sync.Mutex
+	queues  map[int32]*markerQueue
+	pausing []pause // entries that are routed again later
+	clock   bool    // somebody looks after them
 }
 
 type markerQueue struct {
@@ -132,8 +128,7 @@ func (s *markers) route(e markerEntry) {
 	for broker, parts := range byBroker {
 		one := markerEntry{job: e.job, parts: parts, attempt: e.attempt}
 		if broker < 0 {
-			s.c.stats.unknown.Add(int64(len(parts)))
-			s.later(one, func() { s.c.stats.unknown.Add(-int64(len(parts))) })
+			s.later(one, len(parts))
 			continue
 		}
 		for _, piece := range pieces(parts) {
@@ -141,26 +136,6 @@ func (s *markers) route(e markerEntry) {
 			s.queue(broker, one)
 		}
 	}
-}
-
-// later routes an entry again after a pause.
-func (s *markers) later(e markerEntry, before func()) {
-	pause := min(markerBackoff<<min(e.attempt, 10), maxMarkerBackoff)
-	e.attempt++
-	s.c.deps.Group.Go("txn markers retry", func(ctx context.Context) {
-		t := time.NewTimer(pause)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-		if before != nil {
-			before()
-		}
-		if ctx.Err() == nil {
-			s.route(e)
-		}
-	})
 }
 
 func (s *markers) queue(broker int32, e markerEntry) {
@@ -213,7 +188,7 @@ func (s *markers) exchange(ctx context.Context, broker int32, batch []markerEntr
 			s.c.deps.Logger.Debug("markers of transactions did not get to their broker, they are sent again", "broker", broker, "error", err)
 		}
 		for _, e := range live {
-			s.later(e, nil)
+			s.later(e, 0)
 		}
 		return
 	}
@@ -328,7 +303,7 @@ func (s *markers) take(e markerEntry, codes map[log.TopicPartition]wire.Code) {
 	}
 	s.done(e.job, done)
 	if len(again) > 0 {
-		s.later(markerEntry{job: e.job, parts: again, attempt: e.attempt}, nil)
+		s.later(markerEntry{job: e.job, parts: again, attempt: e.attempt}, 0)
 	}
 }
 

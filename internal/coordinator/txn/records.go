@@ -75,6 +75,10 @@ func (m *machine) Replay(r coordinator.Replayed) error {
 	if !ok {
 		return fmt.Errorf("transactional id %q: value is a %s: %w", k.TransactionalID, val.RecordName(), wire.CorruptMessage)
 	}
+	if state(v.TransactionStatus) == stateDead { // a name for what a tombstone says
+		delete(m.txns, k.TransactionalID)
+		return nil
+	}
 	if v.TransactionStatus < int8(stateEmpty) || v.TransactionStatus > int8(stateCompleteAbort) {
 		return fmt.Errorf("transactional id %q: state %d: %w", k.TransactionalID, v.TransactionStatus, wire.CorruptMessage)
 	}
@@ -84,6 +88,9 @@ func (m *machine) Replay(r coordinator.Replayed) error {
 		startMs: v.TransactionStartTimestampMs, updateMs: v.TransactionLastUpdateTimestampMs, version: int8(v.ClientTransactionVersion),
 	}
 	for _, t := range v.TransactionPartitions {
+		if out.state == stateEmpty {
+			break // it has none, whatever is written
+		}
 		for _, p := range t.PartitionIDs {
 			if out.partitions == nil {
 				out.partitions = partitionSet{}
