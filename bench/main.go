@@ -84,6 +84,7 @@ func tests(ctx context.Context, o options, client *tls.Config) []test {
 	}
 	out = append(out,
 		test{name: "latency", load: true, run: func(b *brokers.Broker) ([]result, error) { return latency(b, 200, count) }},
+		test{name: "transactions", load: true, run: func(b *brokers.Broker) ([]result, error) { return transactions(ctx, b, 10, count/40) }},
 		test{name: "1000 partitions", run: func(b *brokers.Broker) ([]result, error) { return creation(b, 1000) }},
 	)
 	if !quick {
