@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/weir-stream/weir/internal/testkit/brokers"
 )
 
@@ -56,7 +56,9 @@ func commitMany(ctx context.Context, b *brokers.Broker, topic string, producers,
 	took := make([]time.Duration, producers*each)
 	g, ctx := errgroup.WithContext(ctx)
 	for p := range producers {
-		g.Go(func() error { return commitInTurn(ctx, b, topic, fmt.Sprintf("%s-%d", topic, p), took[p*each:(p+1)*each]) })
+		g.Go(func() error {
+			return commitInTurn(ctx, b, topic, fmt.Sprintf("%s-%d", topic, p), took[p*each:(p+1)*each])
+		})
 	}
 	return took, g.Wait()
 }
