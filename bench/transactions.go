@@ -54,13 +54,15 @@ func transactions(ctx context.Context, b *brokers.Broker, producers, each int) (
 // commitMany has producers commit transactions side by side and returns how long each took.
 func commitMany(ctx context.Context, b *brokers.Broker, topic string, producers, each int) ([]time.Duration, error) {
 	took := make([]time.Duration, producers*each)
-	g, ctx := errgroup.WithContext(ctx)
+	errs := make([]error, producers)
+	var wg sync.WaitGroup
 	for p := range producers {
-		g.Go(func() error {
-			return commitInTurn(ctx, b, topic, fmt.Sprintf("%s-%d", topic, p), took[p*each:(p+1)*each])
+		wg.Go(func() {
+			errs[p] = commitInTurn(ctx, b, topic, fmt.Sprintf("%s-%d", topic, p), took[p*each:(p+1)*each])
 		})
 	}
-	return took, g.Wait()
+	wg.Wait()
+	return took, errors.Join(errs...)
 }
 
 func commitInTurn(ctx context.Context, b *brokers.Broker, topic, id string, took []time.Duration) error {
