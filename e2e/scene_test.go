@@ -47,6 +47,8 @@ type staging struct {
 	filler []byte
 	// producers and members are options for each of the load's clients and of the group's.
 	producers, members [][]kgo.Opt
+	// plain leaves transactions out: the program does not have them.
+	plain bool
 	// props are put over the settings of all nodes.
 	props map[string]string
 }
@@ -91,6 +93,7 @@ type scene struct {
 	adm    *kadm.Client
 	load   *cluster.Load
 	group  *cluster.Group
+	ledger *transactors // nil without transactions
 	// topics are those whose replicas are moved and must be in sync, with the number of their partitions.
 	topics map[string]int
 	// faults count what was played, worst is the longest time from a fault's end until all was well, by fault.
@@ -138,6 +141,9 @@ func newScene(t *testing.T, st staging) *scene {
 			cl.Close()
 		}
 	})
+	if !st.plain {
+		s.ledger = startTransactors(s)
+	}
 	s.healthy("start")
 	return s
 }
@@ -150,7 +156,7 @@ func (s *scene) startNodes(count int) {
 	}
 	config := brokers.Config{Binary: s.binary, Dir: s.t.TempDir(), Port: 21600, Props: map[string]string{
 		"broker.session.timeout.ms": fmt.Sprint(faultSession.Milliseconds()), "broker.heartbeat.interval.ms": "500", "replica.lag.time.max.ms": "4000",
-		"offsets.topic.num.partitions": "2",
+		"offsets.topic.num.partitions": "2", "transaction.state.log.num.partitions": "2",
 	}}
 	maps.Copy(config.Props, s.props)
 	if more := os.Getenv("WEIR_CLUSTER_PROPS"); more != "" {
@@ -206,6 +212,17 @@ func (s *scene) startNodes(count int) {
 // connect makes a client that acts as somebody, where that counts.
 func (s *scene) connect(who string, opts ...kgo.Opt) *kgo.Client {
 	s.t.Helper()
+	cl, err := kgo.NewClient(append(s.options(who), opts...)...)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(cl.Close)
+	return cl
+}
+
+// options are those of all clients.
+func (s *scene) options(who string) []kgo.Opt {
+	s.t.Helper()
 	var addrs []string
 	for _, b := range s.nodes[:s.brokers] {
 		addrs = append(addrs, b.Addr)
@@ -219,12 +236,7 @@ func (s *scene) connect(who string, opts ...kgo.Opt) *kgo.Client {
 	if s.secret != nil {
 		base = append(base, s.secret.as(who)...)
 	}
-	cl, err := kgo.NewClient(append(base, opts...)...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(cl.Close)
-	return cl
+	return base
 }
 
 // createTopic makes a topic with three replicas, of which two have to be in sync, and waits until all are.
@@ -254,6 +266,10 @@ func (s *scene) healthy(after string) {
 	processed := s.group.Processed()
 	await(s.t, ctx, "the group goes on after "+after, func() bool { return s.group.Processed() > processed+100 })
 	await(s.t, ctx, "the group's partitions are in sync after "+after, func() bool { return inSync(ctx, s.adm, "__consumer_offsets") })
+	if s.ledger != nil {
+		s.ledger.goesOn(ctx, "after "+after)
+		await(s.t, ctx, "the partitions of transactions are in sync after "+after, func() bool { return inSync(ctx, s.adm, "__transaction_state") })
+	}
 	if s.secret != nil {
 		s.secret.check(ctx, s)
 	}
@@ -318,6 +334,9 @@ func (s *scene) quorum() (leader int, epoch int32) {
 // judge ends the load, reads everything and compares it with what producers and consumers were told.
 func (s *scene) judge() {
 	s.t.Helper()
+	if s.ledger != nil {
+		s.t.Logf("FIGURE %s", s.ledger.judge())
+	}
 	finished := make(chan struct{})
 	go func() { s.load.Finish(); close(finished) }()
 	select {

@@ -142,7 +142,7 @@ func (x *secrets) ask(ctx context.Context, b *brokers.Broker) error {
 // allow gives app the rights that the load and the group need.
 func (x *secrets) allow(s *scene) {
 	x.t.Helper()
-	rules := kadm.NewACLs().Allow("User:app").Topics("t").Groups("g").ResourcePatternType(kadm.ACLPatternLiteral).
+	rules := kadm.NewACLs().Allow("User:app").Topics("t", ledgerTopic, resultTopic).Groups("g", ledgerChain).TransactionalIDs("ledger-0", "ledger-1", ledgerChain).ResourcePatternType(kadm.ACLPatternLiteral).
 		Operations(kadm.OpWrite, kadm.OpRead, kadm.OpDescribe)
 	await(x.t, s.ctx, "the rules are made", func() bool {
 		made, err := s.adm.CreateACLs(s.ctx, rules)

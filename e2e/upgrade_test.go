@@ -58,7 +58,7 @@ func TestUpgradeAndDowngrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newScene(t, staging{binary: old})
+	s := newScene(t, staging{binary: old, plain: true})
 	u := &upgrade{scene: s}
 	u.change()
 	for _, to := range []string{young, old} {

@@ -52,8 +52,10 @@ type cluster struct {
 	consumed     *consumed
 	meta         *metaLog
 	txns         *txnHistory
-	txnVersion   int16       // transaction.version
-	jumped       atomic.Bool // a clock has
+	txnVersion   int16         // transaction.version at first
+	txnNow       atomic.Int32  // transaction.version as clients know it
+	txnRaise     time.Duration // when it becomes the newest; 0: it stays
+	jumped       atomic.Bool   // a clock has
 
 	mu       sync.Mutex
 	broken   []string
@@ -104,7 +106,11 @@ func newCluster(t testing.TB, seed uint64) *cluster {
 	rng := rand.New(rand.NewPCG(seed, 0x5e1f))
 	c := &cluster{t: t, seed: seed, rng: rng, trace: newTrace(), history: newHistory(), began: time.Now(), reached: map[string]int{}}
 	c.meta, c.txns = newMetaLog(c), newTxnHistory()
-	c.txnVersion = []int16{2, 2, 2, 1, 0}[rand.New(rand.NewPCG(seed, 4)).IntN(5)]
+	r := rand.New(rand.NewPCG(seed, 4))
+	c.txnVersion = []int16{2, 2, 2, 1, 0}[r.IntN(5)]
+	if c.txnNow.Store(int32(c.txnVersion)); c.txnVersion < 2 && r.IntN(2) == 0 {
+		c.txnRaise = time.Duration(1 + r.Int64N(int64(20*time.Second)))
+	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.net = newNetwork(rand.New(rand.NewPCG(seed, 1)))
 	return c

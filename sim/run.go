@@ -205,6 +205,7 @@ func (c *cluster) load(ctx, reading, flush context.Context, out *outcome) (done,
 			c.producers(ctx, flush, fmt.Sprint("txn-", i), rand.New(rand.NewPCG(c.seed, uint64(600+i))), func(p *transactor) func() bool { return p.plain(ctx, flush) })
 		})
 	}
+	begun = append(begun, func() { c.fleeting(ctx, rand.New(rand.NewPCG(c.seed, 620))) })
 	readers := []func(){
 		func() {
 			c.groupConsumer(reading, loadTopic, loadCount, "group", c.consumed, rand.New(rand.NewPCG(c.seed, 400)))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -23,6 +24,8 @@ const (
 	chainID, chainGroup      = "chain", "chain"
 	plainProducers           = 2
 	offsetsTopic             = "__consumer_offsets"
+	fleetingTopic            = "fleeting" // comes and goes
+	fleetingCount            = 2
 	abortEvery               = 4 // one of so many transactions is aborted by its producer
 )
 
@@ -143,6 +146,9 @@ func (p *transactor) plain(ctx, flush context.Context) func() bool {
 			if !p.write(flush, topic, index, values...) {
 				return p.giveUp(flush)
 			}
+			if p.rng.IntN(8) == 0 && !p.fleet(flush) {
+				return p.giveUp(flush)
+			}
 			if p.rng.IntN(4) == 0 {
 				wait(ctx, time.Duration(p.rng.Int64N(int64(300*time.Millisecond))))
 			}
@@ -151,6 +157,44 @@ func (p *transactor) plain(ctx, flush context.Context) func() bool {
 			}
 		}
 		return p.end(flush, p.rng.IntN(abortEvery) > 0)
+	}
+}
+
+// fleeting makes and deletes the topic that comes and goes, and raises transaction.version when its time has come.
+func (c *cluster) fleeting(ctx context.Context, rng *rand.Rand) {
+	cl := c.newClient("fleeting")
+	defer cl.close()
+	ask := func(req kmsg.Request) kmsg.Response {
+		try, cancel := context.WithTimeout(ctx, 4*time.Second)
+		defer cancel()
+		resp, err := cl.ask(try, -1, req)
+		if err != nil {
+			return nil
+		}
+		return resp
+	}
+	for there := false; wait(ctx, time.Duration(rng.Int64N(int64(2*time.Second)))); there = !there {
+		if there {
+			name := fleetingTopic
+			req := kmsg.NewPtrDeleteTopicsRequest()
+			rt := kmsg.NewDeleteTopicsRequestTopic()
+			rt.Topic, req.TimeoutMillis = &name, 3000
+			req.Topics, req.TopicNames = append(req.Topics, rt), []string{name}
+			ask(req)
+		} else {
+			ask(createTopic(fleetingTopic, fleetingCount))
+		}
+		if c.txnRaise > 0 && c.txnNow.Load() < 2 && time.Since(c.began) > c.txnRaise {
+			req := kmsg.NewPtrUpdateFeaturesRequest()
+			u := kmsg.NewUpdateFeaturesRequestFeatureUpdate()
+			u.Feature, u.MaxVersionLevel, u.UpgradeType = image.FeatureTransaction, 2, 1
+			req.FeatureUpdates = append(req.FeatureUpdates, u)
+			if r, ok := ask(req).(*kmsg.UpdateFeaturesResponse); ok && r.ErrorCode == 0 {
+				c.trace.note("transaction.version is 2")
+				c.reach("transaction.version raised")
+				c.txnNow.Store(2)
+			}
+		}
 	}
 }
 

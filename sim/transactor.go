@@ -49,7 +49,7 @@ var (
 
 func (c *cluster) newTransactor(id string, instance int, rng *rand.Rand) *transactor {
 	p := &transactor{c: c, id: id, instance: instance, rng: rng, producer: -1, epoch: -1, at: -1, timeout: time.Duration(3000+rng.IntN(6000)) * time.Millisecond}
-	p.old = c.txnVersion < 2 || rng.IntN(4) == 0
+	p.old = c.txnNow.Load() < 2 || rng.IntN(4) == 0
 	p.cl = c.newClient(fmt.Sprintf("%s.%d", id, instance))
 	p.cl.txnID, p.cl.versions = &p.id, newVersions
 	if p.old {
@@ -261,6 +261,35 @@ func (p *transactor) write(ctx context.Context, topic string, index int32, value
 			}
 		}
 		if !wait(ctx, time.Duration(p.rng.Int64N(int64(150*time.Millisecond)))) {
+			break
+		}
+	}
+	p.torn = true
+	return false
+}
+
+// fleet writes to a topic that comes and goes. What becomes of the record nobody asks; the transaction has to end all the same.
+func (p *transactor) fleet(ctx context.Context) bool {
+	index := p.rng.Int32N(fleetingCount)
+	if !p.add(ctx, fleetingTopic, index) {
+		return false
+	}
+	at := place{topic: fleetingTopic, index: index}
+	var b record.Builder
+	b.SetProducer(p.producer, p.epoch, p.next[at])
+	b.SetTransactional()
+	b.Append(time.Now().UnixMilli(), nil, []byte(p.cl.name))
+	batch, err := b.Build()
+	if err != nil {
+		panic(err) // it is small and whole
+	}
+	p.next[at]++
+	for range 3 {
+		if _, err = p.cl.produce(ctx, fleetingTopic, index, append(record.Batch(nil), batch...)); err == nil {
+			p.c.reach("a record of a transaction in a topic that goes")
+			return true
+		}
+		if !wait(ctx, time.Duration(p.rng.Int64N(int64(100*time.Millisecond)))) {
 			break
 		}
 	}

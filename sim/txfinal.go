@@ -1,10 +1,13 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weir-stream/weir/internal/wire"
 )
 
 // transactionTopics are the topics that clients write in transactions to.
@@ -95,7 +98,14 @@ func (c *cluster) restless(cl *client) string {
 	if len(all) < plainProducers+1 {
 		return fmt.Sprintf("coordinators know of %d transactional ids", len(all))
 	}
-	for topic, count := range map[string]int32{ledgerTopic: ledgerCount, resultTopic: resultCount, offsetsTopic: 2} {
+	topics := map[string]int32{ledgerTopic: ledgerCount, resultTopic: resultCount, offsetsTopic: 2}
+	switch err := cl.refresh(c.ctx, fleetingTopic); {
+	case err == nil:
+		topics[fleetingTopic] = fleetingCount
+	case !errors.Is(err, wire.UnknownTopicOrPartition):
+		return err.Error()
+	}
+	for topic, count := range topics {
 		for i := range count {
 			f, err := cl.fetch(c.ctx, -1, topic, i, 0)
 			switch {
@@ -131,7 +141,11 @@ func (c *cluster) checkTransactions(cl *client) {
 	}
 	c.checkAtomic(stable, visible)
 	c.checkChain(visible)
-	for topic, count := range map[string]int32{ledgerTopic: ledgerCount, resultTopic: resultCount, offsetsTopic: 2, stateTopic: stateCount} {
+	all := map[string]int32{ledgerTopic: ledgerCount, resultTopic: resultCount, offsetsTopic: 2, stateTopic: stateCount}
+	if err := cl.refresh(c.ctx, fleetingTopic); err == nil {
+		all[fleetingTopic] = fleetingCount
+	}
+	for topic, count := range all {
 		if c.compareDisks(cl, topic); c.isBroken() {
 			return
 		}
