@@ -83,6 +83,10 @@ func (c *cluster) said(line []byte) {
 // replica set aside, a heartbeat not taken.
 var sometimes = []string{
 	"a batch sent again and answered", "a broker fenced", "a broker fenced by its session", "a broker fenced by the signs of its end", "a broker unfenced",
+	"a commit of unknown outcome that did not happen", "a fenced zombie", "a producer that gets its next epoch itself", "a record of a transaction in a topic that goes",
+	"a transaction aborted by its time", "a write answered CONCURRENT_TRANSACTIONS", "an EndTxn answered CONCURRENT_TRANSACTIONS", "an EndTxn answered PRODUCER_FENCED",
+	"an InitProducerId answered CONCURRENT_TRANSACTIONS", "an aborted index compared", "markers sent by the next coordinator", "the coordinator of an open transaction moved",
+	"transaction.version raised", "what was open in the end is left to its time",
 	"a commit answered COORDINATOR_NOT_AVAILABLE", "a commit answered NOT_COORDINATOR", "a controlled shutdown", "a controller deposed", "a controller took over",
 	"a coordinator's changes undone", "a coordinator's log slow to commit", "a follower told to wait", "a fresh voter votes", "a full disk at a leader",
 	"a leader elected from the ELR", "a leader elected from the ISR", "a leader recovered", "a leader that does not answer", "a leader went back to the preferred replica",

@@ -119,7 +119,7 @@ func (p *transactor) try(ctx context.Context, r request, at *int32, a *answer) e
 	a.resp, a.code = resp, r.code(resp)
 	p.c.answered(r.what, a.code)
 	switch a.code {
-	case wire.ConcurrentTransactions, wire.CoordinatorLoadInProgress, wire.UnknownTopicOrPartition:
+	case wire.ConcurrentTransactions, wire.CoordinatorLoadInProgress:
 		return a.code
 	case wire.NotCoordinator, wire.CoordinatorNotAvailable, wire.RequestTimedOut, wire.NetworkException, wire.NotEnoughReplicas, wire.NotLeaderOrFollower:
 		*at, a.open = -1, true

@@ -335,7 +335,9 @@ func (l *Log) recoverTxns(s *segment, o *openFile, below int64) error {
 	if err == nil && keep == len(txns) {
 		return nil
 	}
-	l.env.logger.Info("transaction index is cut back", "file", name, "entries", len(txns), "kept", keep, "reason", err)
+	if err != nil {
+		l.env.logger.Warn("transaction index is cut back", "file", name, "entries", len(txns), "kept", keep, "reason", err)
+	}
 	return truncateFile(l.env.fs, name, int64(keep)*abortedEntrySize)
 }
 
