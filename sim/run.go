@@ -106,8 +106,16 @@ func (c *cluster) simulate(faults time.Duration) *outcome {
 		c.awaitLoad(wrote)
 		c.awaitChain()
 		stopReading()
+		if !c.isBroken() {
+			c.awaitReaders(read)
+		}
+		if c.isBroken() {
+			giveUp() // who still asks would ask for ever
+		}
 		<-read
-		c.awaitRest()
+		if !c.isBroken() {
+			c.awaitRest()
+		}
 		c.trace.note("the load has ended")
 		if !c.isBroken() {
 			c.readAll(out)
@@ -332,6 +340,17 @@ func (c *cluster) awaitLoad(done <-chan struct{}) {
 		c.pause(300 * time.Millisecond)
 	}
 	c.fail("C2 AtLeastOnce", "the group has not read %q a minute after the cluster was well", missing)
+}
+
+// awaitReaders waits until those who read, and the chain, have ended what they were at.
+func (c *cluster) awaitReaders(read <-chan struct{}) {
+	t := time.NewTimer(60 * time.Second)
+	defer t.Stop()
+	select {
+	case <-read:
+	case <-t.C:
+		c.fail("T4 NoHangingTransaction", "the chain has not ended its last transaction a minute after it was to")
+	}
 }
 
 // finish ends everything.
