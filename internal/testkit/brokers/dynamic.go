@@ -43,7 +43,7 @@ func StartDynamic(ctx context.Context, n, initial int, c Config) (all []*Broker,
 	for i, b := range all {
 		b.Props = map[string]string{
 			"node.id": fmt.Sprint(i + 1), "controller.quorum.voters": "", "controller.quorum.bootstrap.servers": strings.Join(seeds, ","),
-			"offsets.topic.replication.factor": fmt.Sprint(min(n, 3)),
+			"offsets.topic.replication.factor":         fmt.Sprint(min(n, 3)),
 			"transaction.state.log.replication.factor": fmt.Sprint(min(n, 3)), "transaction.state.log.min.isr": fmt.Sprint(min(n, 2)),
 		}
 		maps.Copy(b.Props, c.Props)

@@ -44,7 +44,7 @@ func StartNodes(ctx context.Context, n int, c Config) ([]*Broker, error) {
 		own := b.Props
 		b.Props = map[string]string{
 			"node.id": fmt.Sprint(i + 1), "controller.quorum.voters": strings.Join(voters, ","),
-			"offsets.topic.replication.factor": fmt.Sprint(min(n, 3)),
+			"offsets.topic.replication.factor":         fmt.Sprint(min(n, 3)),
 			"transaction.state.log.replication.factor": fmt.Sprint(min(n, 3)), "transaction.state.log.min.isr": fmt.Sprint(min(n, 2)),
 		}
 		maps.Copy(b.Props, own)
