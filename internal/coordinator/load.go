@@ -14,6 +14,7 @@ var errSuperseded = errors.New("shard was closed while it was loaded")
 
 // load fills a new shard from its partition in the background.
 func (r *Runtime[M]) load(sh *Shard) {
+	asked := time.Now()
 	r.core.group.Go(r.core.name+" load", func(ctx context.Context) {
 		select {
 		case r.core.loadSlots <- struct{}{}:
@@ -29,6 +30,7 @@ func (r *Runtime[M]) load(sh *Shard) {
 		case err != nil:
 			sh.fail(err)
 		default:
+			r.loads.add(time.Since(asked))
 			sh.log.Debug("coordinator's state loaded", "records", records, "took", time.Since(start))
 			sh.post(event{run: func() { sh.activate(machine, part) }})
 		}

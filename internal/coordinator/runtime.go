@@ -75,6 +75,7 @@ type Runtime[M Machine] struct {
 	core       runtimeCore
 	cfg        Config
 	newMachine func(*Shard) M
+	loads      loadTimes
 
 	mu     sync.Mutex // held while shards is replaced
 	shards atomic.Pointer[map[int32]*Shard]

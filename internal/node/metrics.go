@@ -328,6 +328,7 @@ func (n *Node) registerGroups(r *telemetry.Registry) {
 		r.GaugeFunc(telemetry.Fact{Domain: "kafka.server", Type: "group-coordinator-metrics", Name: name, Kind: telemetry.ClientMetric,
 			Help: "Of the group coordinator."}, func() float64 { return float64(read()) })
 	}
+	registerLoadTimes(r, "group-coordinator-metrics", n.groups.LoadTimes)
 }
 
 // registerTransactions serves what waits in the coordinators of transactions, and who was refused.
@@ -338,7 +339,22 @@ func (n *Node) registerTransactions(r *telemetry.Registry) {
 	const coordinator, sender = "kafka.coordinator.transaction", "TransactionMarkerChannelManager"
 	gauge(coordinator, sender, "UnknownDestinationQueueSize", "Markers of partitions that have no leader now.", func() int64 { return n.txns.Stats().UnknownDestination })
 	gauge(coordinator, sender, "LogAppendRetryQueueSize", "Ends of transactions that wait for the log.", func() int64 { return n.txns.Stats().LogAppendRetries })
-	gauge("kafka.server", "AddPartitionsToTxnManager", "VerificationFailureCount", "Partitions that a coordinator did not let into a transaction.", n.verifier.Failures)
+	registerLoadTimes(r, "transaction-coordinator-metrics", n.txns.LoadTimes)
+}
+
+// registerLoadTimes serves how long the partitions of a coordinator's topic took to load.
+func registerLoadTimes(r *telemetry.Registry, kind string, read func() (longest, mean time.Duration)) {
+	fact := func(name, help string) telemetry.Fact {
+		return telemetry.Fact{Domain: "kafka.server", Type: kind, Name: name, Kind: telemetry.ClientMetric, Help: help}
+	}
+	r.GaugeFunc(fact("partition-load-time-max", "Milliseconds that the slowest partition took to load, of those of the last 30 seconds."), func() float64 {
+		longest, _ := read()
+		return float64(longest) / float64(time.Millisecond)
+	})
+	r.GaugeFunc(fact("partition-load-time-avg", "Milliseconds that partitions took to load, of those of the last 30 seconds."), func() float64 {
+		_, mean := read()
+		return float64(mean) / float64(time.Millisecond)
+	})
 }
 
 // flags is what the node knows of itself for health and metrics.

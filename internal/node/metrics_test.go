@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -26,7 +27,7 @@ func TestRunningNodeServesWhatDashboardsExpect(t *testing.T) {
 	metrics := telemetry.New(telemetry.Options{MaxPartitionSeries: 1000})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	n, err := Start(ctx, Options{Config: settings(t, t.TempDir(), "num.partitions=1"), Metrics: metrics, Version: "test"})
+	n, err := Start(ctx, Options{Config: settings(t, t.TempDir(), append(transactional(1), "num.partitions=1")...), Metrics: metrics, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,18 @@ func TestRunningNodeServesWhatDashboardsExpect(t *testing.T) {
 	if _, err := kadm.NewClient(c).DescribeTopicConfigs(t.Context(), "no-such-topic"); err != nil {
 		t.Fatal(err)
 	}
+	w := client(t, n, kgo.TransactionalID("payments"), kgo.AllowAutoTopicCreation())
+	if err := errors.Join(w.BeginTransaction(), w.ProduceSync(ctx, &kgo.Record{Topic: "paid", Value: []byte("v")}).FirstErr(), w.EndTransaction(ctx, kgo.TryAbort)); err != nil {
+		t.Fatal(err)
+	}
 	text := scrape(t, metrics)
+	for _, of := range []string{"transaction_coordinator_metrics", "group_coordinator_metrics"} {
+		for _, name := range []string{"partition_load_time_max", "partition_load_time_avg"} {
+			if line := "kafka_server_" + of + "_" + name; !strings.Contains(text, "\n"+line+" ") || strings.Contains(text, "\n"+line+" 0\n") {
+				t.Errorf("%s: %s", line, linesLike(text, line))
+			}
+		}
+	}
 	want, err := os.ReadFile("../telemetry/testdata/names_strimzi.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -67,6 +79,10 @@ func TestRunningNodeServesWhatDashboardsExpect(t *testing.T) {
 		`kafka_server_raftmetrics_current_state{state="leader"} 1`,
 		`kafka_network_requestmetrics_errors_total{error="UNKNOWN_TOPIC_OR_PARTITION",request="DescribeConfigs"} 1`,
 		`weir_build_info{go="`,
+		`kafka_coordinator_transaction_transactionmarkerchannelmanager_unknowndestinationqueuesize 0`,
+		`kafka_coordinator_transaction_transactionmarkerchannelmanager_logappendretryqueuesize 0`,
+		`kafka_server_addpartitionstotxnmanager_verificationfailurerate_total 0`,
+		`kafka_server_addpartitionstotxnmanager_verificationtimems_count 1`,
 	} {
 		if !strings.Contains(text, "\n"+line) {
 			t.Errorf("the scrape lacks %s; it has\n%s", line, linesLike(text, line))

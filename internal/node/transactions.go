@@ -25,7 +25,7 @@ func (n *Node) openTransactions() {
 		NewProducerID: func(ctx context.Context) (int64, error) { return lateIDs{n}.Next(ctx) },
 		Group:         n.work, Logger: n.room("txn"), Now: n.opts.Now,
 	})
-	n.verifier = txn.NewVerifier(n.txns)
+	n.verifier = txn.NewVerifier(n.txns, n.opts.Metrics)
 }
 
 // transactionPartitions is the number of partitions of __transaction_state, or what it will be made with.

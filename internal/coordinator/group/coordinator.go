@@ -151,6 +151,9 @@ func (c *Coordinator) Resigned(p, epoch int32) { c.rt.Resigned(p, epoch) }
 // it.
 func (c *Coordinator) Close() { c.rt.Close() }
 
+// LoadTimes is how long partitions took to load within the last 30 seconds: the longest and the mean.
+func (c *Coordinator) LoadTimes() (longest, mean time.Duration) { return c.rt.LoadTimes() }
+
 // Stats returns the counters.
 func (c *Coordinator) Stats() Stats {
 	return Stats{c.stats.commits.Load(), c.stats.expired.Load(), c.stats.deleted.Load(), c.stats.rebalances.Load()}

@@ -137,6 +137,9 @@ func (c *Coordinator) Stats() Stats {
 	return Stats{c.stats.unknown.Load(), c.stats.retries.Load(), c.stats.pending.Load()}
 }
 
+// LoadTimes is how long partitions took to load within the last 30 seconds: the longest and the mean.
+func (c *Coordinator) LoadTimes() (longest, mean time.Duration) { return c.rt.LoadTimes() }
+
 // PartitionFor is the partition of __transaction_state that the transactional id belongs to: as in Kafka.
 func (c *Coordinator) PartitionFor(id string) int32 {
 	return coordinator.PartitionFor(id, c.deps.PartitionCount())

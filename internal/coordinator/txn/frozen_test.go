@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -68,7 +69,7 @@ func TestFrozenCoordinatorIsAskedNoLonger(t *testing.T) {
 	inRig(t, func(t *testing.T, x *rig) {
 		p := x.init("a", 60_000, nil).ok(t)
 		move := x.frozen()
-		v := NewVerifier(x.c)
+		v := NewVerifier(x.c, telemetry.New(telemetry.Options{}))
 		var codes []wire.Code
 		ask := func() { v.Verify("a", p, tps("t", 1), SupportsAdding, func(c []wire.Code) { codes = c }) }
 		ask()

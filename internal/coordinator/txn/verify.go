@@ -4,12 +4,12 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -80,7 +80,8 @@ const (
 // Safe for concurrent use.
 type Verifier struct {
 	c        *Coordinator
-	failures atomic.Int64
+	failures *telemetry.Counter   // partitions that were refused
+	took     *telemetry.Histogram // from a question to its answer
 
 	mu     sync.Mutex
 	queues map[int32]*verifyQueue
@@ -101,11 +102,17 @@ type question struct {
 	done    func([]wire.Code)
 }
 
-// NewVerifier asks by the same means as the broker's own coordinator.
-func NewVerifier(c *Coordinator) *Verifier { return &Verifier{c: c, queues: map[int32]*verifyQueue{}} }
-
-// Failures counts the partitions that were refused.
-func (v *Verifier) Failures() int64 { return v.failures.Load() }
+// NewVerifier asks by the same means as the broker's own coordinator, and is measured under Kafka's names.
+func NewVerifier(c *Coordinator, r *telemetry.Registry) *Verifier {
+	of := func(name string, kind telemetry.Kind, help string) telemetry.Fact {
+		return telemetry.Fact{Domain: "kafka.server", Type: "AddPartitionsToTxnManager", Name: name, Kind: kind, Help: help}
+	}
+	return &Verifier{
+		c: c, queues: map[int32]*verifyQueue{},
+		failures: r.Counter(of("VerificationFailureRate", telemetry.Meter, "Partitions that a coordinator did not let into a transaction, or was not reached about.")),
+		took:     r.Timing(of("VerificationTimeMs", telemetry.Timing, "Milliseconds until a coordinator has said whether partitions are in a transaction.")),
+	}
+}
 
 // Verify calls done once with a code for each partition, in words that clients of such requests know. It keeps id and parts.
 func (v *Verifier) Verify(id string, p Producer, parts []log.TopicPartition, s Support, done func([]wire.Code)) {
@@ -271,8 +278,9 @@ func (v *Verifier) answerAll(q *question, code wire.Code) {
 func (v *Verifier) answer(q *question, codes []wire.Code) {
 	for _, c := range codes {
 		if c != wire.None {
-			v.failures.Add(1)
+			v.failures.Inc()
 		}
 	}
+	v.took.Observe(time.Since(q.began))
 	q.done(codes)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir-stream/weir/internal/log"
+	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -64,7 +65,7 @@ func TestVerify(t *testing.T) {
 // TestQuestionsInTheWordsOfTheirClients: what a coordinator says is told to producers as they know it.
 func TestQuestionsInTheWordsOfTheirClients(t *testing.T) {
 	inRig(t, func(t *testing.T, x *rig) {
-		v := NewVerifier(x.c)
+		v := NewVerifier(x.c, telemetry.New(telemetry.Options{}))
 		p := x.init("x", 60_000, nil).ok(t)
 		x.add("x", p, tps("t", 0)...).ok(t)
 		ask := func(p Producer, s Support, parts ...log.TopicPartition) (codes []wire.Code) {
@@ -90,7 +91,7 @@ func TestQuestionsInTheWordsOfTheirClients(t *testing.T) {
 				t.Errorf("%s: %v, want %v", c.what, got, c.want)
 			}
 		}
-		if n := v.Failures(); n != 4 {
+		if n := v.failures.Load(); n != 4 {
 			t.Errorf("%d failures", n)
 		}
 		if got := x.verify("x", p, tps("t", 7)...); got[0] != wire.None {
@@ -113,7 +114,7 @@ func TestQuestionWaitsForTheTransactionBefore(t *testing.T) {
 		want    wire.Code
 	}{{50 * time.Millisecond, wire.None}, {10 * time.Second, wire.ConcurrentTransactions}} {
 		inRig(t, func(t *testing.T, x *rig) {
-			v := NewVerifier(x.c)
+			v := NewVerifier(x.c, telemetry.New(telemetry.Options{}))
 			p := x.init("x", 60_000, nil).ok(t)
 			x.add("x", p, tps("t", 0)...).ok(t)
 			from := time.Now().Add(c.markers)
