@@ -26,6 +26,7 @@ type metaReader struct {
 	mem     *vfs.Mem // another one after a power cut
 	segment string
 	pos     int64
+	next    int64 // the offset that follows
 }
 
 // scan reads what nodes have written to their metadata logs since the last time.
@@ -55,9 +56,15 @@ func (l *metaLog) scanNode(m *machine) {
 		}
 		if i.Name > r.segment {
 			r.segment, r.pos = i.Name, 0
+			if _, err := fmt.Sscanf(i.Name, "%d.log", &r.next); err != nil {
+				return // it is none of the log's
+			}
 		}
 		for _, b := range readFrom(mem, metadataFolder+"/"+i.Name, r.pos) {
-			r.pos += int64(b.Size())
+			if b.BaseOffset() != r.next {
+				return // a power cut has torn the offset, which no checksum covers
+			}
+			r.pos, r.next = r.pos+int64(b.Size()), b.NextOffset()
 			if l.add(m.id, b); l.broken {
 				return
 			}

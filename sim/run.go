@@ -151,7 +151,7 @@ func (c *cluster) prepare() bool {
 		}
 		for _, topic := range []*kmsg.CreateTopicsRequest{
 			createTopic(registerTopic, registerCount, "min.insync.replicas", "2"), createTopic(loadTopic, loadCount, "min.insync.replicas", "2"),
-			createTopic(ledgerTopic, ledgerCount, "min.insync.replicas", "2"), createTopic(resultTopic, resultCount, "min.insync.replicas", "2"),
+			createTopic(ledgerTopic, ledgerCount, c.segments()...), createTopic(resultTopic, resultCount, c.segments()...),
 			createTopic(looseTopic, looseCount, "min.insync.replicas", "1", "unclean.leader.election.enable", "true"),
 		} {
 			ctx, cancel := context.WithTimeout(c.ctx, 5*time.Second)

@@ -36,6 +36,12 @@ func (c *cluster) transactionSettings() []string {
 		fmt.Sprint("transaction.abort.timed.out.transaction.cleanup.interval.ms=", 300+r.IntN(3)*500)}
 }
 
+// segments are the settings of the topics with transactions: in some clusters those reach over several segments.
+func (c *cluster) segments() []string {
+	ms := []string{"604800000", "2000", "400"}[rand.New(rand.NewPCG(c.seed, 6)).IntN(3)]
+	return []string{"min.insync.replicas", "2", "segment.ms", ms}
+}
+
 // producers runs the instances of a transactional id one after the other until ctx ends, and closes what is open after that
 // unless its time does so. act is one transaction; it reports whether the instance can go on.
 func (c *cluster) producers(ctx, flush context.Context, id string, rng *rand.Rand, fresh func(*transactor) func() bool) {
@@ -240,7 +246,10 @@ func (p *transactor) chain(ctx, flush context.Context) func() bool {
 			any = any || len(values) > 0
 		}
 		if !any {
-			return true // markers alone are not worth a transaction
+			for i, o := range next {
+				at[i] = o // markers and what was aborted are not worth a transaction
+			}
+			return true
 		}
 		p.begin()
 		for _, i := range sorted(got) {
