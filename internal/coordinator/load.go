@@ -16,52 +16,86 @@ var errSuperseded = errors.New("shard was closed while it was loaded")
 func (r *Runtime[M]) load(sh *Shard) {
 	asked := time.Now()
 	r.core.group.Go(r.core.name+" load", func(ctx context.Context) {
-		select {
-		case r.core.loadSlots <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		defer func() { <-r.core.loadSlots }()
-		start := time.Now()
 		machine := r.newMachine(sh)
-		part, records, err := sh.fill(ctx, r.cfg.Partitions, machine)
+		part, end, err := r.read(ctx, sh, machine)
+		if err == nil && r.cfg.CommittedOnly {
+			err = sh.awaitCommitted(ctx, part, end)
+		}
 		switch {
 		case errors.Is(err, errSuperseded) || ctx.Err() != nil:
 		case err != nil:
 			sh.fail(err)
 		default:
 			r.loads.add(time.Since(asked))
-			sh.log.Debug("coordinator's state loaded", "records", records, "took", time.Since(start))
 			sh.post(event{run: func() { sh.activate(machine, part) }})
 		}
 	})
 }
 
-// fill replays the partition into the machine, in pieces of bounded size.
-func (sh *Shard) fill(ctx context.Context, parts Partitions, m Machine) (Partition, int, error) {
-	part, _, err := parts.Partition(sh.rt.topic, sh.p)
-	if err != nil {
-		return nil, 0, err
+// read fills the machine when it is the shard's turn, and returns the end of what it has read.
+func (r *Runtime[M]) read(ctx context.Context, sh *Shard, m Machine) (Partition, int64, error) {
+	select {
+	case r.core.loadSlots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, 0, errSuperseded
 	}
-	records := 0
+	defer func() { <-r.core.loadSlots }()
+	start := time.Now()
+	part, end, records, err := sh.fill(ctx, r.cfg.Partitions, m)
+	if err == nil {
+		sh.log.Debug("coordinator's state loaded", "records", records, "took", time.Since(start))
+	}
+	return part, end, err
+}
+
+// commitPoll is how often a shard that was loaded looks whether all of it is committed.
+const commitPoll = 10 * time.Millisecond
+
+// awaitCommitted returns when the log is committed up to an offset: what lies above may be lost with this leader.
+func (sh *Shard) awaitCommitted(ctx context.Context, part Partition, end int64) error {
+	if part.HighWatermark() >= end {
+		return nil
+	}
+	t := time.NewTicker(commitPoll)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return errSuperseded
+		}
+		if sh.isClosed() {
+			return errSuperseded
+		}
+		if part.HighWatermark() >= end {
+			return nil
+		}
+	}
+}
+
+// fill replays the partition into the machine, in pieces of bounded size.
+func (sh *Shard) fill(ctx context.Context, parts Partitions, m Machine) (part Partition, end int64, records int, err error) {
+	if part, _, err = parts.Partition(sh.rt.topic, sh.p); err != nil {
+		return nil, 0, 0, err
+	}
 	for offset := part.StartOffset(); ; {
 		if ctx.Err() != nil || sh.isClosed() {
-			return nil, records, errSuperseded
+			return nil, 0, records, errSuperseded
 		}
 		piece, err := part.ReadFrom(offset, sh.rt.loadBuffer)
 		if err != nil {
-			return nil, records, fmt.Errorf("read %s-%d at offset %d: %w", sh.rt.topic, sh.p, offset, err)
+			return nil, 0, records, fmt.Errorf("read %s-%d at offset %d: %w", sh.rt.topic, sh.p, offset, err)
 		}
 		if len(piece) == 0 {
-			return part, records, nil
+			return part, offset, records, nil
 		}
 		next, n, err := replayBatches(m, piece, offset)
 		records += n
 		if err != nil {
-			return nil, records, fmt.Errorf("load %s-%d: %w", sh.rt.topic, sh.p, err)
+			return nil, 0, records, fmt.Errorf("load %s-%d: %w", sh.rt.topic, sh.p, err)
 		}
 		if next <= offset {
-			return nil, records, fmt.Errorf("load %s-%d: no progress at offset %d: %w", sh.rt.topic, sh.p, offset,
+			return nil, 0, records, fmt.Errorf("load %s-%d: no progress at offset %d: %w", sh.rt.topic, sh.p, offset,
 				wire.CorruptMessage)
 		}
 		offset = next

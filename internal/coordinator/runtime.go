@@ -34,6 +34,9 @@ type Config struct {
 	MaxBatchBytes   int           // largest batch, if the Partition does not know it
 	Codec           record.Codec  // compression of the batches
 	BaseSequence    int32         // of batches, where Apache Kafka's coordinators differ
+	// CommittedOnly keeps a shard loading until all that it has read is committed. For a state that is acted on outside of its
+	// log: what is above the high watermark may be lost with this leader, and the next one decides otherwise.
+	CommittedOnly bool
 
 	// Now tells the time of day, for timestamps and expiry; nil: time.Now. Timers go by the monotonic clock.
 	Now func() time.Time

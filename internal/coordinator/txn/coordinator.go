@@ -117,7 +117,7 @@ func New(cfg Config, deps Deps) *Coordinator {
 	c.markers = newMarkers(c)
 	c.rt = coordinator.NewRuntime(coordinator.Config{
 		Topic: StateTopic, Partitions: deps.Partitions, Group: deps.Group, Logger: deps.Logger,
-		LoadBufferBytes: cfg.LoadBufferBytes, MaxBatchBytes: cfg.MaxBatchBytes, BaseSequence: -1, Now: deps.Now,
+		LoadBufferBytes: cfg.LoadBufferBytes, MaxBatchBytes: cfg.MaxBatchBytes, BaseSequence: -1, CommittedOnly: true, Now: deps.Now,
 	}, func(sh *coordinator.Shard) *machine { return newMachine(c, sh) })
 	return c
 }

@@ -259,3 +259,35 @@ func TestResignedCoordinatorCountsNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestDecisionThatIsNotCommittedIsNotActedOn: what a new leader has above the high watermark may be lost with it, and the one after
+// it would decide otherwise. Nor is anybody told of it.
+func TestDecisionThatIsNotCommittedIsNotActedOn(t *testing.T) {
+	inRig(t, func(t *testing.T, x *rig) {
+		x.logs.Log(0).Hold()
+		x.write(bytesOf(t, kafkaKey), kafkaValue(t, "PrepareCommit"))
+		x.again()
+		pass(10 * time.Second)
+		if n := len(x.markers()); n != 0 {
+			t.Fatalf("%d requests for markers", n)
+		}
+		if got := x.state(payments); got != "COORDINATOR_LOAD_IN_PROGRESS" {
+			t.Fatalf("state %s", got)
+		}
+		x.logs.Log(0).Release()
+		pass(time.Second)
+		if got := x.state(payments); got != "CompleteCommit" {
+			t.Fatalf("state %s", got)
+		}
+		// One that resigns meanwhile does nothing more.
+		x.logs.Log(0).Hold()
+		x.write(bytesOf(t, kafkaKey), kafkaValue(t, "PrepareCommit"))
+		x.again()
+		x.c.Resigned(0, -1)
+		x.logs.Log(0).Release()
+		pass(time.Second)
+		if n := len(x.markers()); n != 1 {
+			t.Fatalf("%d requests for markers", n)
+		}
+	})
+}
