@@ -31,34 +31,34 @@ type transactionsTool struct {
 }
 
 func newTransactionsTool() Command {
-	s := kafkaflag.New("kafka-transactions", "This tool shows the transactions of producers, and mends those that hang.", kafkaflag.Argparse)
+	s := kafkaflag.New("kafka-transactions", "Shows the transactions of producers and ends those that hang.", kafkaflag.Argparse)
 	t := &transactionsTool{
 		set:     s,
 		config:  s.String("command-config", "FILE", "a properties file with settings for the admin client"),
 		servers: s.String("bootstrap-server", "host:port", "the brokers to contact first, separated by commas", kafkaflag.Required()),
 	}
-	t.list = s.Sub("list", "list transactions")
+	t.list = s.Sub("list", "list transactional ids and where their transactions are")
 	t.longer = t.list.Long("duration-filter", "DURATION_FILTER", "only those that run for longer than so many milliseconds; below 0: all")
 	t.pattern = t.list.String("transactional-id-pattern", "TRANSACTIONAL_ID_PATTERN", "only transactional ids that match the regular expression")
-	t.describe = s.Sub("describe", "describe the state of an active transactional-id")
+	t.describe = s.Sub("describe", "show one transactional id with its transaction")
 	t.id = t.describe.String("transactional-id", "TRANSACTIONAL_ID", "the transactional id", kafkaflag.Required())
-	t.describeProducers = s.Sub("describe-producers", "describe the states of active producers for a topic partition")
+	t.describeProducers = s.Sub("describe-producers", "show who writes into a partition, and whose transaction is open in it")
 	t.producersBroker = t.describeProducers.Int("broker-id", "BROKER_ID", "the broker to ask; without it the leader")
 	t.producersTopic = t.describeProducers.String("topic", "TOPIC", "the topic", kafkaflag.Required())
 	t.producersPartition = t.describeProducers.Int("partition", "PARTITION", "the partition", kafkaflag.Required())
-	t.abort = s.Sub("abort", "abort a hanging transaction (requires administrative privileges)")
+	t.abort = s.Sub("abort", "end a transaction that hangs in a partition; that needs the right to alter the cluster")
 	t.abortTopic = t.abort.String("topic", "TOPIC", "the topic", kafkaflag.Required())
 	t.abortPartition = t.abort.Int("partition", "PARTITION", "the partition", kafkaflag.Required())
 	t.abortStart = t.abort.Long("start-offset", "START_OFFSET", "where the transaction begins")
 	t.abortID = t.abort.Long("producer-id", "PRODUCER_ID", "the producer id, instead of --start-offset")
 	t.abortEpoch = t.abort.Int("producer-epoch", "PRODUCER_EPOCH", "the producer epoch, with --producer-id")
 	t.abortCoord = t.abort.Int("coordinator-epoch", "COORDINATOR_EPOCH", "the coordinator epoch, with --producer-id")
-	t.hanging = s.Sub("find-hanging", "find hanging transactions")
+	t.hanging = s.Sub("find-hanging", "look for open transactions that no coordinator is going to end")
 	t.hangingBroker = t.hanging.Int("broker-id", "BROKER_ID", "look at the partitions of this broker")
 	t.hangingMinutes = t.hanging.Int("max-transaction-timeout", "MAX_TRANSACTION_TIMEOUT", "the longest time-out of transactions in minutes", kafkaflag.Default("15"))
 	t.hangingTopic = t.hanging.String("topic", "TOPIC", "look at this topic")
 	t.hangingPartition = t.hanging.Int("partition", "PARTITION", "look at this partition of it")
-	t.force = s.Sub("forceTerminateTransaction", "Force abort an ongoing transaction on transactionalId (requires administrative privileges)")
+	t.force = s.Sub("forceTerminateTransaction", "fence the producer of a transactional id and abort what it has open; that needs the right to write with the id")
 	t.forceID = t.force.String("transactionalId", "TRANSACTIONALID", "the transactional id", kafkaflag.Required())
 	return t
 }
@@ -109,7 +109,7 @@ func (t *transactionsTool) runList(ctx context.Context, env Env, admin *client.A
 			err = kerr.ErrorForCode(shard.Resp.(*kmsg.ListTransactionsResponse).ErrorCode)
 		}
 		if err != nil {
-			return terseErrorf("Failed to list transactions: %v", err)
+			return terseErrorf("A broker did not list its transactions: %v", err)
 		}
 		for _, s := range shard.Resp.(*kmsg.ListTransactionsResponse).TransactionStates {
 			rows = append(rows, []string{s.TransactionalID, fmt.Sprint(shard.Meta.NodeID), fmt.Sprint(s.ProducerID), s.TransactionState})
@@ -132,10 +132,10 @@ func (t *transactionsTool) runDescribe(ctx context.Context, env Env, admin *clie
 	id := t.id.Value()
 	d, err := described(ctx, admin, id)
 	if errors.Is(err, kerr.TransactionalIDNotFound) {
-		return terseErrorf("Failed to describe transaction state of transactional-id `%s`: DescribeTransactions request for transactionalId `%s` failed because the ID could not be found. Enable debug logging for additional detail.", id, id)
+		return terseErrorf("The coordinator knows no transactional id `%s`.", id)
 	}
 	if err != nil {
-		return terseErrorf("Failed to describe transaction state of transactional-id `%s`: %v. Enable debug logging for additional detail.", id, err)
+		return terseErrorf("The transactional id `%s` cannot be described: %v", id, err)
 	}
 	began, took := "None", "None"
 	if d.StartTimestamp >= 0 {
@@ -208,11 +208,11 @@ func (t *transactionsTool) runProducers(ctx context.Context, env Env, admin *cli
 	topic, partition := t.producersTopic.Value(), int32(t.producersPartition.Int64())
 	ps, err := producersOf(ctx, admin, broker, kadm.TopicsSet{topic: {partition: {}}})
 	if err != nil {
-		who := "leader"
+		who := "its leader"
 		if broker >= 0 {
 			who = fmt.Sprintf("broker %d", broker)
 		}
-		return terseErrorf("Failed to describe producers for partition %s-%d on %s: %v", topic, partition, who, err)
+		return terseErrorf("The producers of partition %s-%d are not told by %s: %v", topic, partition, who, err)
 	}
 	rows := [][]string{{"ProducerId", "ProducerEpoch", "LatestCoordinatorEpoch", "LastSequence", "LastTimestamp", "CurrentTransactionStartOffset"}}
 	for _, p := range ps {
@@ -228,11 +228,11 @@ func (t *transactionsTool) runAbort(ctx context.Context, admin *client.Admin) er
 	byID := t.abortID.Present()
 	switch {
 	case t.abortStart.Present() == byID:
-		return terseErrorf("The transaction to abort must be identified either with --start-offset (for brokers on 3.0 or above) or with --producer-id, --producer-epoch, and --coordinator-epoch (for older brokers)")
+		return terseErrorf("Say which transaction is meant: either by --start-offset, or, with brokers before 3.0, by --producer-id, --producer-epoch and --coordinator-epoch.")
 	case byID && !t.abortEpoch.Present():
-		return terseErrorf("Missing required argument --producer-epoch")
+		return terseErrorf("With --producer-id goes --producer-epoch.")
 	case byID && !t.abortCoord.Present():
-		return terseErrorf("Missing required argument --coordinator-epoch")
+		return terseErrorf("With --producer-id goes --coordinator-epoch.")
 	}
 	marker := kadm.TxnMarkers{Commit: false, Topics: kadm.TopicsSet{topic: {partition: {}}}}
 	if byID {
@@ -240,11 +240,11 @@ func (t *transactionsTool) runAbort(ctx context.Context, admin *client.Admin) er
 	} else {
 		ps, err := producersOf(ctx, admin, -1, marker.Topics)
 		if err != nil {
-			return terseErrorf("Failed to validate producer state for partition %s-%d: %v", topic, partition, err)
+			return terseErrorf("The producers of partition %s-%d are not known: %v", topic, partition, err)
 		}
 		i := slices.IndexFunc(ps, func(p kadm.DescribedProducer) bool { return p.CurrentTxnStartOffset == t.abortStart.Int64() })
 		if i < 0 {
-			return terseErrorf("Could not find any open transactions starting at offset %d on partition %s-%d", t.abortStart.Int64(), topic, partition)
+			return terseErrorf("No open transaction begins at offset %d of partition %s-%d.", t.abortStart.Int64(), topic, partition)
 		}
 		marker.ProducerID, marker.ProducerEpoch, marker.CoordinatorEpoch = ps[i].ProducerID, ps[i].ProducerEpoch, max(ps[i].CoordinatorEpoch, 0)
 	}
@@ -257,7 +257,7 @@ func (t *transactionsTool) runAbort(ctx context.Context, admin *client.Admin) er
 		})
 	}
 	if err != nil {
-		return terseErrorf("Failed to abort transaction: %v", err)
+		return terseErrorf("The transaction was not ended: %v", err)
 	}
 	return nil
 }
@@ -266,9 +266,9 @@ func (t *transactionsTool) runAbort(ctx context.Context, admin *client.Admin) er
 func (t *transactionsTool) runHanging(ctx context.Context, env Env, admin *client.Admin) error {
 	switch {
 	case t.hangingPartition.Present() && !t.hangingTopic.Present():
-		return terseErrorf("The --partition argument requires that the --topic argument also be provided")
+		return terseErrorf("With --partition goes --topic.")
 	case !t.hangingTopic.Present() && !t.hangingBroker.Present():
-		return terseErrorf("The `find-hanging` command requires either --topic or --broker-id to limit the scope of the search")
+		return terseErrorf("Say where to look: --topic, --broker-id or both.")
 	}
 	parts, err := t.searched(ctx, admin)
 	if err != nil {
@@ -282,7 +282,7 @@ func (t *transactionsTool) runHanging(ctx context.Context, env Env, admin *clien
 	if len(parts) > 0 {
 		ps, err := producersOf(ctx, admin, broker, parts)
 		if err != nil {
-			return terseErrorf("Failed to describe producers: %v", err)
+			return terseErrorf("The producers are not known: %v", err)
 		}
 		longest := time.Duration(t.hangingMinutes.Int64()) * time.Minute
 		now := time.Now()
@@ -290,7 +290,7 @@ func (t *transactionsTool) runHanging(ctx context.Context, env Env, admin *clien
 			return p.CurrentTxnStartOffset < 0 || now.Sub(time.UnixMilli(p.LastTimestamp)) <= longest
 		})
 		if ps, err = hanging(ctx, admin, ps); err != nil {
-			return terseErrorf("Failed to find hanging transactions: %v", err)
+			return terseErrorf("The coordinators do not tell which transactions they know: %v", err)
 		}
 		for _, p := range ps {
 			rows = append(rows, []string{p.Topic, fmt.Sprint(p.Partition), fmt.Sprint(p.ProducerID), fmt.Sprint(p.ProducerEpoch), fmt.Sprint(max(p.CoordinatorEpoch, -1)),
@@ -314,7 +314,7 @@ func (t *transactionsTool) searched(ctx context.Context, admin *client.Admin) (k
 	out := kadm.TopicsSet{}
 	for name, topic := range md.Topics {
 		if topic.Err != nil {
-			return nil, terseErrorf("Failed to describe topic `%s`: %v", name, topic.Err)
+			return nil, terseErrorf("Topic `%s` cannot be looked at: %v", name, topic.Err)
 		}
 		for index, p := range topic.Partitions {
 			if t.hangingPartition.Present() && int64(index) != t.hangingPartition.Int64() || t.hangingBroker.Present() && !slices.Contains(p.Replicas, int32(t.hangingBroker.Int64())) {
@@ -362,15 +362,20 @@ func hanging(ctx context.Context, admin *client.Admin, open []kadm.DescribedProd
 	return out, nil
 }
 
+// forcePatience is how long a transactional id is tried to be taken over.
+const forcePatience = time.Minute
+
 // runForce takes the transactional id over: that fences its producer and aborts what it has open.
 func (t *transactionsTool) runForce(ctx context.Context, admin *client.Admin) error {
+	ctx, cancel := context.WithTimeout(ctx, forcePatience)
+	defer cancel()
 	id := t.forceID.Value()
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = &id, 60_000, -1, -1
 	for {
 		raw, err := admin.Call(ctx, "fenceProducers", req)
 		if err != nil {
-			return terseErrorf("Failed to force terminate transactionalId `%s`: %v", id, err)
+			return terseErrorf("The transactional id `%s` was not taken over: %v", id, err)
 		}
 		switch err := kerr.ErrorForCode(raw.(*kmsg.InitProducerIDResponse).ErrorCode); {
 		case err == nil:
@@ -381,10 +386,10 @@ func (t *transactionsTool) runForce(ctx context.Context, admin *client.Admin) er
 			case <-pause.C:
 			case <-ctx.Done():
 				pause.Stop()
-				return ctx.Err()
+				return terseErrorf("The transactional id `%s` was not taken over in time: %v", id, err)
 			}
 		default:
-			return terseErrorf("Failed to force terminate transactionalId `%s`: %v", id, err)
+			return terseErrorf("The transactional id `%s` was not taken over: %v", id, err)
 		}
 	}
 }
