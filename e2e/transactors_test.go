@@ -146,7 +146,7 @@ func (l *transactors) end(cl *kgo.Client, name string, commit bool) bool {
 func (l *transactors) replace(cl *kgo.Client, id, name string, rng *rand.Rand) {
 	if cl.BeginTransaction() != nil || !l.write(cl, name, rng) {
 		l.mu.Lock()
-		delete(l.runs, name) // it was never asked to be committed: read as one that nobody knows
+		// It was never asked to be committed.
 		l.runs[name] = &ledgerRun{state: "aborted"}
 		l.mu.Unlock()
 		return
@@ -161,10 +161,12 @@ func (l *transactors) replace(cl *kgo.Client, id, name string, rng *rand.Rand) {
 	}
 	if l.end(cl, name, true) {
 		l.fail("T3: %s has a successor, and its transaction is committed after that", name)
+		return
 	}
 	l.mu.Lock()
 	l.runs[name].state = "aborted" // by the successor
 	l.mu.Unlock()
+	l.unknown.Add(-1)
 	l.fenced.Add(1)
 }
 
@@ -240,13 +242,9 @@ func (l *transactors) goesOn(ctx context.Context, when string) {
 // judge reads what is committed, and compares it with what producers were told.
 func (l *transactors) judge() string {
 	l.s.t.Helper()
-	ledgerEnd := func() map[string]int { return l.read(ledgerTopic) }
-	visible := ledgerEnd()
-	// Producers go on until now; what they commit from here on nobody counts.
 	close(l.done)
 	l.wg.Wait()
-	visible = ledgerEnd()
-	results := l.read(resultTopic)
+	visible, results := l.read(ledgerTopic), l.read(resultTopic)
 	// What the chain has not copied yet it does now.
 	rest := &transactors{s: l.s, done: make(chan struct{}), runs: map[string]*ledgerRun{}}
 	rest.wg.Go(rest.chain)
