@@ -20,7 +20,6 @@ type txnBatch struct {
 	seq         int32 // of the first record
 	base, last  int64
 	marker      bool
-	commit      bool
 	transaction int // of data
 }
 

@@ -286,7 +286,7 @@ func (k *cluster) explainTransactions(c *kgo.Client) {
 func (k *cluster) etl(ctx context.Context, seeds []string, id string, stop chan struct{}) {
 	for ctx.Err() == nil {
 		s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(seeds...), kgo.TransactionalID(id), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.ConsumerGroup("etl"), kgo.ConsumeTopics("in"),
-			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.MetadataMinAge(50*time.Millisecond),
+			kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.MetadataMinAge(50*time.Millisecond),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.TransactionTimeout(10*time.Second), kgo.SessionTimeout(6*time.Second))
 		if err != nil {
 			k.t.Error(err)

@@ -62,10 +62,10 @@ func (p *ProducerIDs) Next(ctx context.Context) (int64, error) {
 		select {
 		case <-a.done:
 		case <-ctx.Done():
-			return -1, fmt.Errorf("%w: no producer id: %v", wire.CoordinatorLoadInProgress, ctx.Err())
+			return -1, fmt.Errorf("%w: no producer id: %w", wire.CoordinatorLoadInProgress, ctx.Err())
 		}
 		if a.err != nil {
-			return -1, fmt.Errorf("%w: no producer id: %v", wire.CoordinatorLoadInProgress, a.err)
+			return -1, fmt.Errorf("%w: no producer id: %w", wire.CoordinatorLoadInProgress, a.err)
 		}
 	}
 }

@@ -138,7 +138,6 @@ func (w *world) crash() {
 type client struct {
 	p    Producer
 	open string // the transaction it is in
-	n    int
 }
 
 // write is data of the client's transaction in a partition, by the rules of package log: it counts if the coordinator says that

@@ -18,7 +18,7 @@ func inheriting(t *testing.T, name string, f func(*testing.T, *rig)) {
 	t.Run(name, func(t *testing.T) {
 		inRig(t, func(t *testing.T, x *rig) {
 			x.write(bytesOf(t, kafkaKey), kafkaValue(t, name))
-			x.ahead = time.UnixMilli(updatedMs).Sub(time.Now()) + time.Hour
+			x.ahead = time.Until(time.UnixMilli(updatedMs)) + time.Hour
 			x.again()
 			f(t, x)
 		})
