@@ -3,6 +3,7 @@ package log
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/weir-stream/weir/internal/record"
 	"github.com/weir-stream/weir/internal/vfs"
@@ -213,4 +214,35 @@ func TestMarkerWithoutAHigherEpochTakesTheGuardAway(t *testing.T) {
 	g := x.ask(1, 6, 0, true)
 	must.NoError(t, x.mark(1, 6, TxnVersionUnknown))
 	must.NoError(t, x.try(1, 6, 0, g))
+}
+
+// However long a transaction is silent, its producer is known until it ends: else its end would leave it open.
+func TestProducerWithAnOpenTransactionIsNotForgotten(t *testing.T) {
+	fsys, clock := vfs.NewMem(), newClock()
+	l := openTest(t, fsys, DefaultConfig(), clock)
+	x := &txnLog{t: t, l: l, seq: map[int64]int32{}}
+	x.data(1, 2)
+	x.data(2, 1)
+	x.end(2, true)
+	l.SetHighWatermark(4)
+	clock.now = clock.now.Add(25 * time.Hour)
+	must.Equal(t, 1, l.expireProducers(l.env.nowMs()))
+	for _, clean := range []bool{false, true} {
+		if clean {
+			must.NoError(t, l.Close())
+		}
+		l = openTest(t, fsys, DefaultConfig(), clock)
+		l.SetHighWatermark(4)
+		active, err := l.ActiveProducers()
+		must.NoError(t, err)
+		must.Equal(t, 1, len(active))
+		must.Equal(t, int64(0), active[0].CurrentTxnStartOffset)
+		must.Equal(t, int64(0), l.LastStableOffset())
+	}
+	x.l = l
+	x.end(1, false)
+	l.SetHighWatermark(5)
+	must.Equal(t, int64(5), l.LastStableOffset())
+	clock.now = clock.now.Add(25 * time.Hour)
+	must.Equal(t, 1, l.expireProducers(l.env.nowMs()))
 }
