@@ -57,6 +57,7 @@ func singleRights() [][]right {
 func pairs() [][]right {
 	return [][]right{
 		{{3, 3}, {2, 3}}, {{3, 3}, {2, 8}}, {{3, 8}, {2, 8}}, {{3, 6}, {2, 3}}, {{4, 5}, {2, 8}}, {{2, 5}, {2, 10}}, {{5, 4}, {2, 4}}, {{5, 4}, {4, 12}}, {{4, 8}, {3, 8}},
+		{{5, 4}, {3, 3}}, {{5, 8}, {2, 8}}, {{5, 4}, {3, 3}, {2, 3}},
 	}
 }
 
@@ -79,6 +80,7 @@ func rights(s *script.Session) {
 		resp, ok := s.Quiet(4, producer).(*kmsg.InitProducerIDResponse)
 		return ok && resp.ErrorCode == 0
 	})
+	prepareTransactions(s)
 	for _, set := range append(singleRights(), pairs()...) {
 		grant(s, set, len(all))
 		tryAll(s, fmt.Sprint(set), topic)

@@ -30,6 +30,7 @@ func questions(s *script.Session, t target) []question {
 		recordQuestions(s, ask, x, at)
 		groupQuestions(ask, x, at)
 		topicQuestions(ask, x, at)
+		transactionQuestions(s, ask, x, at)
 	}
 	clusterQuestions(ask)
 	configQuestions(ask)

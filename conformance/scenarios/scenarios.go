@@ -39,6 +39,7 @@ func All() []script.Scenario {
 		{Name: "transactions-v2", Run: transactionsV2},
 		{Name: "transactions-offsets", Run: transactionsOffsets},
 		{Name: "transactions-admin", Run: transactionsAdmin},
+		{Name: "transactions-errors", Run: transactionsErrors},
 		{Name: "fetch-versions", Run: fetchVersions},
 		{Name: "fetch-limits", Run: fetchLimits},
 		{Name: "fetch-errors", Run: fetchErrors},

@@ -23,6 +23,7 @@ func Three() []script.Scenario {
 		{Name: "three-configs", Run: threeConfigs},
 		{Name: "three-log-dirs", Run: threeLogDirs},
 		{Name: "three-groups", Run: threeGroups},
+		{Name: "three-transactions", Run: threeTransactions},
 		{Name: "three-quorum", Run: threeQuorum},
 		{Name: "three-brokers", Run: threeBrokers},
 		{Name: "three-controllers", Run: threeControllers},

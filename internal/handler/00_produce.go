@@ -29,12 +29,12 @@ import (
 func (b *Broker) handleProduce(r *wire.Request) {
 	req := r.Produce
 	if req.Acks < -1 || req.Acks > 1 {
-		b.refuseProduce(r, wire.InvalidRequiredAcks)
+		b.refuseProduce(r, wire.InvalidRequiredAcks, "")
 		return
 	}
 	req.Topics = produceOnce(req.Topics)
-	if code := b.checkTransactional(r); code != wire.None {
-		b.refuseProduce(r, code)
+	if err := b.checkTransactional(r); err != nil {
+		b.refuseProduce(r, wire.CodeOf(err), message(err))
 		return
 	}
 	p := newPendingProduce(b, r)
@@ -56,11 +56,11 @@ func (b *Broker) handleProduce(r *wire.Request) {
 const adminClientID = "__admin_client"
 
 // refuseProduce answers every partition of the request with the same error.
-func (b *Broker) refuseProduce(r *wire.Request, code wire.Code) {
+func (b *Broker) refuseProduce(r *wire.Request, code wire.Code, text string) {
 	p := newPendingProduce(b, r)
 	for ti := range r.Produce.Topics {
 		for pi := range r.Produce.Topics[ti].Partitions {
-			p.fail(ti, pi, code, "")
+			p.fail(ti, pi, code, text)
 		}
 	}
 	p.finish()

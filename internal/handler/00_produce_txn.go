@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/weir-stream/weir/internal/coordinator/txn"
@@ -19,7 +20,7 @@ const (
 
 // checkTransactional looks at the batches that are part of a transaction, if there are any: their client needs a right to the
 // transactional id, and they are of one producer.
-func (b *Broker) checkTransactional(r *wire.Request) wire.Code {
+func (b *Broker) checkTransactional(r *wire.Request) error {
 	first, any := txn.Producer{}, false
 	for ti := range r.Produce.Topics {
 		for pi := range r.Produce.Topics[ti].Partitions {
@@ -30,7 +31,7 @@ func (b *Broker) checkTransactional(r *wire.Request) wire.Code {
 			batch := record.Batch(records)
 			p := txn.Producer{ID: batch.ProducerID(), Epoch: batch.ProducerEpoch()}
 			if any && p != first {
-				return wire.InvalidProducerIdMapping
+				return fmt.Errorf("Transactional records contained more than one producer ID: %w", wire.InvalidProducerIdMapping)
 			}
 			first, any = p, true
 		}
@@ -39,7 +40,7 @@ func (b *Broker) checkTransactional(r *wire.Request) wire.Code {
 	if any && (id == nil || !b.allowed(r, authz.Write, authz.TransactionalID, *id)) {
 		return wire.TransactionalIdAuthorizationFailed
 	}
-	return wire.None
+	return nil
 }
 
 // produceQuestion is a batch that waits for the transaction's coordinator (KIP-890).

@@ -19,7 +19,9 @@ func (b *Broker) handleAddPartitionsToTxn(r *wire.Request) {
 	req := r.Body.(*kmsg.AddPartitionsToTxnRequest)
 	if r.Version >= 4 {
 		if !b.allowed(r, authz.ClusterAction, authz.Cluster, authz.ClusterName) {
-			r.Reply(wire.ErrorResponse(req, wire.ClusterAuthorizationFailed, ""))
+			resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+			resp.ErrorCode = int16(wire.ClusterAuthorizationFailed) // without a word of its transactions
+			r.Reply(resp)
 			return
 		}
 		b.Txns.AddForBrokers(req, b.partitionExists(), func(resp *kmsg.AddPartitionsToTxnResponse) { r.Reply(resp) })

@@ -17,16 +17,21 @@ func (b *Broker) handleDescribeProducers(r *wire.Request) {
 		rt := kmsg.NewDescribeProducersResponseTopic()
 		rt.Topic = t.Topic
 		allowed := b.allowed(r, authz.Read, authz.Topic, t.Topic)
+		known := b.Image().TopicByName(t.Topic) != nil
 		for _, index := range t.Partitions {
 			rp := kmsg.NewDescribeProducersResponseTopicPartition()
 			rp.Partition = index
-			err := error(wire.TopicAuthorizationFailed)
-			if allowed {
+			err := checkTopicName(t.Topic)
+			switch {
+			case err != nil:
+			case !allowed:
+				err = wire.TopicAuthorizationFailed
+			default:
 				err = b.describeProducers(t.Topic, index, now, &rp)
 			}
 			if err != nil {
 				rp.ErrorCode = int16(wire.CodeOf(err))
-				rp.ErrorMessage = producersMessage(err)
+				rp.ErrorMessage = producersMessage(err, known)
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
@@ -35,9 +40,11 @@ func (b *Broker) handleDescribeProducers(r *wire.Request) {
 	r.Reply(resp)
 }
 
-// producersMessage is what Kafka says: a sentence for a partition that is not here, nothing else.
-func producersMessage(err error) *string {
+// producersMessage is what Kafka says: a sentence for a topic that is not there, nothing of a partition that it lacks.
+func producersMessage(err error, known bool) *string {
 	switch text := message(err); {
+	case wire.CodeOf(err) == wire.UnknownTopicOrPartition && known:
+		return nil
 	case wire.CodeOf(err) == wire.UnknownTopicOrPartition:
 		return kmsg.StringPtr("This server does not host this topic-partition.")
 	case text == "":

@@ -269,7 +269,8 @@ func (s *segment) writeTxns() error {
 }
 
 // restoreTxn adds an aborted transaction that the segment's batches tell of, unless the index has it. One that is missing between
-// others was not known when they were written: its first records lay below the log start then. The file is written anew with it.
+// others, or that begins later there, was not known, or not whole, when the index was written: its first records lay below the log
+// start then. The file is written anew with it.
 func (s *segment) restoreTxn(t abortedTxn) error {
 	known, err := s.aborted()
 	if err != nil {
@@ -277,10 +278,15 @@ func (s *segment) restoreTxn(t abortedTxn) error {
 	}
 	i := sort.Search(len(known), func(i int) bool { return known[i].lastOffset >= t.lastOffset })
 	switch {
-	case i < len(known) && known[i].lastOffset == t.lastOffset:
+	case i < len(known) && known[i].lastOffset == t.lastOffset && known[i].firstOffset <= t.firstOffset:
 		return nil
 	case i < len(known):
-		if err := writeAt(s.log.env.fs, s.path(txnIndexSuffix), encodeTxnIndex(slices.Insert(known, i, t)), 0, false); err != nil {
+		if known[i].lastOffset == t.lastOffset {
+			known[i] = t
+		} else {
+			known = slices.Insert(known, i, t)
+		}
+		if err := writeAt(s.log.env.fs, s.path(txnIndexSuffix), encodeTxnIndex(known), 0, false); err != nil {
 			return err
 		}
 		s.unsynced.Store(true)

@@ -204,8 +204,10 @@ func (m *txnModel) reopen(i int, clean bool) {
 		l.BecomeFollower(0)
 	}
 	if m.logs[1] != nil {
-		m.setHW(m.end())                            // of transactions that were complete but not replicated a snapshot knows nothing, as in Kafka
-		must.NoError(m.t, l.AdvanceLogStart(start)) // which a log that is alone does not keep
+		m.setHW(m.end()) // of transactions that were complete but not replicated a snapshot knows nothing, as in Kafka
+		if clean {       // else the start may be found as it was before, as when its checkpoint is older
+			must.NoError(m.t, l.AdvanceLogStart(start))
+		}
 	}
 }
 
