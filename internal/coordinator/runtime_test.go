@@ -403,3 +403,38 @@ func TestIdleShardsHaveNoGoroutine(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoWaitsAfterATimeOutHearsOfItsOwnRecords, not of those that come behind.
+func TestWhoWaitsAfterATimeOutHearsOfItsOwnRecords(t *testing.T) {
+	inBubble(t, func(x *fixture) {
+		log := x.logs.Log(0)
+		log.Hold()
+		patient := func(key string) {
+			x.rt.Run(0, func(tx *coordinator.Tx, m *register) {
+				m.set(tx, key, "1")
+				var settle func(*coordinator.Tx, error)
+				settle = func(tx *coordinator.Tx, err error) {
+					if errors.Is(err, wire.RequestTimedOut) {
+						tx.Then(settle)
+						return
+					}
+					x.report(key, "1", err)
+				}
+				tx.Then(settle)
+			}, func(err error) { x.report(key, "1", err) })
+			synctest.Wait()
+		}
+		patient("a")
+		patient("b") // in the batch behind
+		pass(coordinator.DefaultCommitTimeout + time.Second)
+		synctest.Wait()
+		x.expect()
+		log.FailAppends(wire.NotEnoughReplicas)
+		log.Release() // a is committed, and b cannot be written
+		synctest.Wait()
+		x.expect("a=1", "b=1 NOT_ENOUGH_REPLICAS")
+		if got := x.values(); got != "a=1" {
+			t.Fatalf("values %s", got)
+		}
+	})
+}

@@ -224,6 +224,10 @@ func (sh *Shard) settle(tx *Tx) {
 			sh.batches[n-1].addUndo(s.undo)
 		}
 	}
+	if tx.behind != nil && tx.NumRecords() == 0 && !alone {
+		tx.behind.then = append(tx.behind.then, tx.then...)
+		return
+	}
 	if n := len(sh.batches); n > 0 {
 		sh.batches[n-1].then = append(sh.batches[n-1].then, tx.then...)
 		if alone {
@@ -368,16 +372,23 @@ func (sh *Shard) rollBack(at int, err error) {
 // timedOut answers those who wait for b, for what was before it, and for what is queued behind it; whether they last stays
 // open.
 func (sh *Shard) timedOut(b *batch) {
-	var then []func(*Tx, error)
-	for _, w := range sh.batches {
-		then = append(then, w.then...)
-		w.then = nil
+	waiting := make([][]func(*Tx, error), len(sh.batches))
+	batches := slices.Clone(sh.batches)
+	for i, w := range batches {
+		waiting[i], w.then = w.then, nil
 	}
 	err := fmt.Errorf("append to %s-%d not committed within %v: %w", sh.rt.topic, sh.p, sh.rt.commitTimeout,
 		wire.RequestTimedOut)
 	sh.log.Warn("coordinator's log is slow to commit", "error", err)
 	sh.Schedule(&b.deadline, sh.rt.commitTimeout, func(*Tx) { sh.timedOut(b) })
-	sh.call(then, err)
+	for i, then := range waiting {
+		for _, f := range then {
+			// Who goes on to wait does so for the batch that has its records, whatever becomes of those behind it.
+			tx := &Tx{Now: sh.rt.now(), sh: sh, behind: batches[i]}
+			f(tx, err)
+			sh.settle(tx)
+		}
+	}
 }
 
 // end ends an active shard, in its loop.

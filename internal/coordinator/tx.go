@@ -29,6 +29,8 @@ type Tx struct {
 	segs  []segment
 	then  []func(*Tx, error)
 	apart *apart
+	// behind is the batch that an operation without records waits for; nil: the last there is.
+	behind *batch
 }
 
 // apart says what is different about a batch that holds one operation alone.
@@ -102,7 +104,8 @@ func (tx *Tx) Split() {
 // Then calls f in the shard's loop, once: with nil when all records of this operation and of those before it in the
 // shard are committed (at once, after the operation, if there are none), or with the error for which they are not.
 // The state is undone before f is called with an error, except when the error is a time-out: then the outcome is
-// open and the state stays until it is known. f has a Tx of its own.
+// open and the state stays until it is known. f has a Tx of its own; if it calls Then upon a time-out, and appends nothing,
+// it hears what becomes of the records that it has waited for.
 func (tx *Tx) Then(f func(tx *Tx, err error)) { tx.then = append(tx.then, f) }
 
 // Transactional makes the operation's records part of a producer's transaction (KIP-98): they are written in a batch of
