@@ -401,3 +401,36 @@ func TestAbortedTransactionThatComesBackIsIndexed(t *testing.T) {
 	info.Range.Release()
 	must.Equal(t, []wire.AbortedTransaction{{ProducerID: 1, FirstOffset: 0}, {ProducerID: 2, FirstOffset: 5}}, info.Aborted)
 }
+
+// The index of a segment whose files are synced is not made anew by a start: what it lacks is put in its place.
+func TestTransactionIndexTakesWhatItLacks(t *testing.T) {
+	l := openTest(t, vfs.NewMem(), DefaultConfig(), newClock())
+	x := &txnLog{t: t, l: l, seq: map[int64]int32{}}
+	x.data(1, 2)    // 0, 1
+	x.end(1, false) // 2
+	x.data(2, 2)    // 3, 4
+	x.end(2, false) // 5
+	first, last := abortedTxn{1, 0, 2, 3}, abortedTxn{2, 3, 5, 6}
+	seg := l.active()
+	check := func(want ...abortedTxn) {
+		t.Helper()
+		got, err := seg.aborted()
+		must.NoError(t, err)
+		must.Equal(t, want, got)
+	}
+	check(first, last)
+	between := abortedTxn{7, 3, 4, 3}
+	must.NoError(t, seg.restoreTxn(between))
+	check(first, between, last)
+	longer := abortedTxn{7, 1, 4, 3}
+	must.NoError(t, seg.restoreTxn(longer))
+	check(first, longer, last)
+	must.NoError(t, seg.restoreTxn(between)) // what is known of it is more
+	must.NoError(t, seg.restoreTxn(last))
+	check(first, longer, last)
+	behind := abortedTxn{8, 6, 7, 8}
+	must.NoError(t, seg.restoreTxn(behind))
+	check(first, longer, last, behind)
+	must.NoError(t, seg.writeTxns())
+	check(first, longer, last, behind)
+}

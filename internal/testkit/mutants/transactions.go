@@ -70,4 +70,8 @@ var transactions = []Mutant{
 		Old: "			return h.IsControl() && h.ProducerID() == t.producerID, nil\n", New: "			return true, nil\n"},
 	{Name: "an older successor is taken for the producer itself", File: "internal/coordinator/txn/core.go", Check: "^TestOlderSuccessorIsNotTheProducerItself$",
 		Old: "	raised := v.version >= versionEpochBump\n", New: "	raised := v.version >= 0\n"},
+	{Name: "an aborted transaction that was missing is indexed last", File: "internal/log/segment.go", Check: "^TestTransactionIndexTakes",
+		Old: "known = slices.Insert(known, i, t)", New: "known = slices.Insert(known, len(known), t)"},
+	{Name: "what waits for a coordinator is overtaken", File: "internal/server/exchange.go", Check: "^TestRequestThatIsAlone",
+		Old: "c.alone = c.current == e", New: "c.alone = c.n > pipelineMax && c.current == e"},
 }
