@@ -274,7 +274,7 @@ func (m *machine) ended(p *process) {
 		if m.c.pause(time.Second) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
-			if m.wanted && m.process == p {
+			if m.wanted && m.process == p && !m.leaving { // else who stops it starts the next one
 				m.launch()
 			}
 		}
