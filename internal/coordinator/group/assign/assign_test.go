@@ -227,9 +227,6 @@ func TestUniformHeterogeneous(t *testing.T) {
 					}
 				}
 			}
-			if stays, could := kept(g, got); could > 0 && stays == 0 && len(g.Members) < 4 {
-				t.Fatalf("nothing of %d partitions stays", could)
-			}
 		})
 	})
 }
