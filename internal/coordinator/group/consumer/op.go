@@ -59,9 +59,9 @@ const forever = 1<<31 - 1
 // op is an operation on a group under way: its records, and what the group will be with them.
 type op struct {
 	*recorder
-	g          *Group
-	env        *Env
-	epoch      int32
+	g           *Group
+	env         *Env
+	epoch       int32
 	homogeneous bool
 }
 
