@@ -63,9 +63,13 @@ func (b *Broker) fetchGroup(r *wire.Request, img *image.Image, g *kmsg.OffsetFet
 		done()
 		return
 	}
+	by := group.Anybody
+	if r.Version >= 9 {
+		by = group.Fetcher{MemberID: g.MemberID, Epoch: g.MemberEpoch}
+	}
 	stable := r.Version >= 7 && r.Body.(*kmsg.OffsetFetchRequest).RequireStable
 	if g.Topics == nil {
-		b.Groups.FetchOffsets(g.Group, nil, stable, func(code wire.Code, topics []group.FetchedTopic) {
+		b.Groups.FetchOffsets(g.Group, by, nil, stable, func(code wire.Code, topics []group.FetchedTopic) {
 			out.ErrorCode = int16(code)
 			out.Topics = b.describableOffsets(r, img, topics)
 			done()
@@ -77,7 +81,7 @@ func (b *Broker) fetchGroup(r *wire.Request, img *image.Image, g *kmsg.OffsetFet
 		done()
 		return
 	}
-	b.Groups.FetchOffsets(g.Group, ask, stable, func(code wire.Code, topics []group.FetchedTopic) {
+	b.Groups.FetchOffsets(g.Group, by, ask, stable, func(code wire.Code, topics []group.FetchedTopic) {
 		if code != wire.None {
 			failFetch(r, g, out, code)
 		}

@@ -23,9 +23,19 @@ func (c *Coordinator) CommitOffsets(r *Commit, reply func([]wire.Code)) {
 		func(err error) { reply(r.codes(errorCode(err))) })
 }
 
+// Fetcher says who reads offsets: a member of a consumer group in its epoch, or nobody in particular (nil and -1).
+type Fetcher struct {
+	MemberID *string
+	Epoch    int32
+}
+
+// Anybody reads offsets as nobody in particular.
+var Anybody = Fetcher{Epoch: -1}
+
 // FetchOffsets reads committed offsets: those asked for, or all of the group if topics is nil. What it answers is
 // committed for good. If stable, offsets that a transaction holds are told as such (KIP-447).
-func (c *Coordinator) FetchOffsets(group string, topics []FetchTopic, stable bool, reply func(wire.Code, []FetchedTopic)) {
+func (c *Coordinator) FetchOffsets(group string, by Fetcher, topics []FetchTopic, stable bool, reply func(wire.Code, []FetchedTopic)) {
+	by.MemberID = cloneString(by.MemberID)
 	read := func(m *machine) []FetchedTopic {
 		if topics == nil {
 			return m.fetchAll(group, stable)
@@ -33,6 +43,12 @@ func (c *Coordinator) FetchOffsets(group string, topics []FetchTopic, stable boo
 		return m.fetch(group, topics, stable)
 	}
 	c.run(group, func(tx *coordinator.Tx, m *machine) {
+		if g := m.consumers[group]; g != nil {
+			if err := g.CheckFetch(by.MemberID, by.Epoch); err != nil {
+				reply(wire.CodeOf(err), nil)
+				return
+			}
+		}
 		got := read(m)
 		tx.Then(func(_ *coordinator.Tx, err error) {
 			switch wire.CodeOf(err) {
@@ -70,6 +86,18 @@ func (c *Coordinator) TopicsDeleted(topics []*image.Topic) {
 	}
 	for _, p := range c.rt.Shards() {
 		c.rt.Run(p, func(tx *coordinator.Tx, m *machine) { m.forgetTopics(tx, gone) }, func(error) {})
+	}
+}
+
+// TopicsChanged has consumer groups look again at topics that are new, changed or no more; version is that of the metadata. It
+// does not wait.
+func (c *Coordinator) TopicsChanged(d *image.Delta, version int64) {
+	changed := newChangedTopics(d, version)
+	if len(changed.names) == 0 {
+		return
+	}
+	for _, p := range c.rt.Shards() {
+		c.rt.Run(p, func(_ *coordinator.Tx, m *machine) { m.topicsChanged(changed) }, func(error) {})
 	}
 }
 

@@ -39,7 +39,7 @@ func benchCoordinator(b *testing.B) *Coordinator {
 	})
 	for deadline := time.Now().Add(5 * time.Second); ; {
 		code := make(chan wire.Code, 1)
-		c.FetchOffsets("g", nil, false, func(c wire.Code, _ []FetchedTopic) { code <- c })
+		c.FetchOffsets("g", Anybody, nil, false, func(c wire.Code, _ []FetchedTopic) { code <- c })
 		if <-code == wire.None {
 			return c
 		}

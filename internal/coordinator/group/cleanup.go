@@ -1,6 +1,8 @@
 package group
 
 import (
+	"strings"
+
 	"github.com/weir-stream/weir/internal/coordinator"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -23,7 +25,7 @@ func (s *splitter) step() {
 
 // scheduleCleanup sees to it that expired offsets are looked for, if there is anything in the shard.
 func (m *machine) scheduleCleanup() {
-	if m.cleanup.Scheduled() || len(m.groups) == 0 {
+	if m.cleanup.Scheduled() || len(m.groups)+len(m.consumers) == 0 {
 		return
 	}
 	m.sh.Schedule(&m.cleanup, m.c.cfg.RetentionCheckInterval, func(tx *coordinator.Tx) {
@@ -41,6 +43,21 @@ func (m *machine) expire(tx *coordinator.Tx) {
 		}
 		step.step()
 	}
+	for _, g := range m.consumers {
+		if m.expireConsumerOffsets(tx, g, now, &step) && g.Empty() && !m.pending.open(g.ID) {
+			m.writeConsumer(tx, g, g.Tombstones())
+		}
+		step.step()
+	}
+}
+
+// expireConsumerOffsets is expireOffsets of a consumer group: offsets for topics that nobody in it wants expire.
+func (m *machine) expireConsumerOffsets(tx *coordinator.Tx, g *consumerGroup, nowMs int64, step *splitter) bool {
+	o := m.offsets[g.ID]
+	if o == nil {
+		return true
+	}
+	return m.expireTopics(tx, g.ID, o, nowMs, step, g.Subscribes, func(v offset) int64 { return v.commitTimeMs })
 }
 
 // expireOffsets reports whether no offset of the group is left.
@@ -53,26 +70,33 @@ func (m *machine) expireOffsets(tx *coordinator.Tx, g *classicGroup, nowMs int64
 	if g.protocolType != "" && !g.is(stateEmpty) && !(g.usesConsumerProtocol() && g.subscribedKnown && g.is(stateStable)) {
 		return false // of an active group only what consumers do not subscribe to may go
 	}
+	return m.expireTopics(tx, g.id, o, nowMs, step, g.isSubscribed, func(v offset) int64 {
+		if sinceEmpty {
+			return g.stateTimeMs
+		}
+		return v.commitTimeMs
+	})
+}
+
+// expireTopics removes the offsets of a group for topics that are not subscribed whose time, from since on, is over, and
+// reports whether none is left.
+func (m *machine) expireTopics(tx *coordinator.Tx, id string, o *groupOffsets, nowMs int64, step *splitter, subscribed func(string) bool, since func(offset) int64) bool {
 	all := true
 	for topic, partitions := range o.topics {
-		if g.isSubscribed(topic) {
+		if subscribed(topic) {
 			all = false
 			continue
 		}
 		for p, v := range partitions {
-			base := v.commitTimeMs
-			if sinceEmpty {
-				base = g.stateTimeMs
-			}
-			expired := nowMs-base >= m.c.cfg.OffsetsRetention.Milliseconds()
+			expired := nowMs-since(v) >= m.c.cfg.OffsetsRetention.Milliseconds()
 			if v.expireTimeMs >= 0 {
 				expired = nowMs >= v.expireTimeMs
 			}
-			if !expired || m.pending.has(offsetPlace{g.id, topic, p}) {
+			if !expired || m.pending.has(offsetPlace{id, topic, p}) {
 				all = false
 				continue
 			}
-			m.removeOffset(tx, g.id, topic, p, v)
+			m.removeOffset(tx, id, topic, p, v)
 			m.c.stats.expired.Add(1)
 			step.step()
 		}
@@ -114,26 +138,28 @@ func (m *machine) forgetTopics(tx *coordinator.Tx, topics []deletedTopic) {
 
 // deleteOffsets handles an OffsetDelete for partitions that exist: a code for the whole, or one per partition.
 func (m *machine) deleteOffsets(tx *coordinator.Tx, groupID string, topics []FetchTopic, reply func(wire.Code, []wire.Code)) {
-	g := m.groups[groupID]
+	g, c := m.groups[groupID], m.consumers[groupID]
 	switch {
-	case g == nil:
+	case g == nil && c == nil:
 		reply(wire.GroupIdNotFound, nil)
 		return
-	case !g.is(stateEmpty) && !g.usesConsumerProtocol():
+	case g != nil && !g.is(stateEmpty) && !g.usesConsumerProtocol():
 		reply(wire.NonEmptyGroup, nil)
 		return
 	}
+	groupID = strings.Clone(groupID)
+	isSubscribed := func(topic string) bool { return c != nil && c.Subscribes(topic) || g != nil && g.isSubscribed(topic) }
 	var codes []wire.Code
 	step := splitter{tx: tx}
 	for _, t := range topics {
 		for _, p := range t.Partitions {
-			if g.isSubscribed(t.Name) {
+			if isSubscribed(t.Name) {
 				codes = append(codes, wire.GroupSubscribedToTopic)
 				continue
 			}
 			codes = append(codes, wire.None)
 			if v, ok := m.offset(groupID, t.Name, p); ok {
-				m.removeOffset(tx, g.id, t.Name, p, v)
+				m.removeOffset(tx, groupID, t.Name, p, v)
 			} else if at := (offsetPlace{groupID, t.Name, p}); m.pending.has(at) {
 				m.removePending(tx, at)
 			} else {
@@ -151,18 +177,19 @@ func (m *machine) deleteGroup(tx *coordinator.Tx, groupID string) wire.Code {
 	if m.foreign[groupID] != nil {
 		return wire.UnsupportedVersion
 	}
-	g := m.groups[groupID]
-	if g == nil {
+	g, c := m.groups[groupID], m.consumers[groupID]
+	switch {
+	case g == nil && c == nil:
 		return wire.GroupIdNotFound
-	}
-	if !g.is(stateEmpty) {
+	case g != nil && !g.is(stateEmpty), c != nil && !c.Empty():
 		return wire.NonEmptyGroup
 	}
+	groupID = strings.Clone(groupID)
 	step := splitter{tx: tx}
 	if o := m.offsets[groupID]; o != nil {
 		for topic, partitions := range o.topics {
 			for p, v := range partitions {
-				m.removeOffset(tx, g.id, topic, p, v)
+				m.removeOffset(tx, groupID, topic, p, v)
 				m.c.stats.deleted.Add(1)
 				step.step()
 			}
@@ -173,6 +200,10 @@ func (m *machine) deleteGroup(tx *coordinator.Tx, groupID string) wire.Code {
 		m.c.stats.deleted.Add(1)
 		step.step()
 	}
-	m.drop(tx, g)
+	if c != nil {
+		m.writeConsumer(tx, c, c.Tombstones())
+	} else {
+		m.drop(tx, g)
+	}
 	return wire.None
 }

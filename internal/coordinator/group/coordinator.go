@@ -2,14 +2,18 @@ package group
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/weir-stream/weir/internal/config"
 	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/coordinator/group/assign"
+	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/record"
 )
@@ -32,8 +36,26 @@ type Config struct {
 	LoadBufferBytes        int           // offsets.load.buffer.size
 	MaxBatchBytes          int           // message.max.bytes
 	Codec                  record.Codec  // offsets.topic.compression.codec
+	Consumer               ConsumerConfig
+	// NewMemberID makes the id of a member of a consumer group that brings none; nil means a random one.
+	NewMemberID func() string
 	// NewUUID makes the random part of member ids; nil means a random UUID.
 	NewUUID func() string
+}
+
+// ConsumerConfig is what the broker's settings say of consumer groups (KIP-848).
+type ConsumerConfig struct {
+	MaxSize      int           // group.consumer.max.size
+	Assignors    []string      // group.consumer.assignors
+	RegexRefresh time.Duration // group.consumer.regex.refresh.interval.ms
+	// NoUpgrade and NoDowngrade say that classic groups may not become consumer groups while they have members, and not the
+	// other way round (group.consumer.migration.policy).
+	NoUpgrade, NoDowngrade bool
+}
+
+// GroupSettings is what the settings say of one consumer group.
+type GroupSettings struct {
+	SessionTimeout, HeartbeatInterval, AssignmentInterval time.Duration
 }
 
 // DefaultConfig has Kafka's defaults.
@@ -56,9 +78,33 @@ func ConfigFrom(s *config.Set) Config {
 		LoadBufferBytes:        s.Int("offsets.load.buffer.size"),
 		MaxBatchBytes:          s.Int("message.max.bytes"),
 		Codec:                  record.Codec(s.Int("offsets.topic.compression.codec")),
+		Consumer: ConsumerConfig{
+			MaxSize: s.Int("group.consumer.max.size"), Assignors: assignorNames(s.List("group.consumer.assignors")),
+			RegexRefresh: s.Millis("group.consumer.regex.refresh.interval.ms"),
+		},
 	}
+	policy := strings.ToLower(s.String("group.consumer.migration.policy"))
+	c.Consumer.NoUpgrade = policy != "upgrade" && policy != "bidirectional"
+	c.Consumer.NoDowngrade = policy != "downgrade" && policy != "bidirectional"
 	c.fillDefaults()
 	return c
+}
+
+// assignorNames are the names of assignors, which may be given by Apache Kafka's classes. Others were refused when the settings
+// were read.
+func assignorNames(list []string) (out []string) {
+	for _, name := range list {
+		switch name[strings.LastIndexByte(name, '.')+1:] {
+		case "UniformAssignor":
+			name = assign.UniformName
+		case "RangeAssignor":
+			name = assign.RangeName
+		}
+		if _, ok := assign.ByName(name); ok {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func (c *Config) fillDefaults() {
@@ -72,8 +118,16 @@ func (c *Config) fillDefaults() {
 	set(&c.CommitTimeout, coordinator.DefaultCommitTimeout)
 	set(&c.LoadBufferBytes, coordinator.DefaultLoadBufferBytes)
 	set(&c.MaxBatchBytes, coordinator.DefaultMaxBatchBytes)
+	set(&c.Consumer.MaxSize, math.MaxInt32)
+	set(&c.Consumer.RegexRefresh, 10*time.Minute)
+	if len(c.Consumer.Assignors) == 0 {
+		c.Consumer.Assignors = []string{assign.UniformName, assign.RangeName}
+	}
 	if c.NewUUID == nil {
 		c.NewUUID = randomUUID
+	}
+	if c.NewMemberID == nil {
+		c.NewMemberID = randomID
 	}
 }
 
@@ -81,6 +135,14 @@ func set[T int | time.Duration](v *T, def T) {
 	if *v == 0 {
 		*v = def
 	}
+}
+
+// randomID is a random id as Kafka writes one.
+func randomID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func randomUUID() string {
@@ -102,6 +164,10 @@ type Deps struct {
 	Logger *slog.Logger
 	// Now tells the time of day; nil: time.Now.
 	Now func() time.Time
+	// Image is the present metadata; nil: there are no topics.
+	Image func() *image.Image
+	// GroupSettings are the settings of a consumer group, which may change; nil: Kafka's defaults.
+	GroupSettings func(group string) GroupSettings
 }
 
 // Stats counts what the coordinator did since it started.
@@ -130,6 +196,10 @@ func New(cfg Config, deps Deps) *Coordinator {
 	cfg.fillDefaults()
 	if deps.Logger == nil {
 		deps.Logger = slog.Default()
+	}
+	if deps.Image == nil {
+		none := image.Empty()
+		deps.Image = func() *image.Image { return none }
 	}
 	c := &Coordinator{cfg: cfg, deps: deps}
 	c.rt = coordinator.NewRuntime(coordinator.Config{
@@ -162,6 +232,14 @@ func (c *Coordinator) Stats() Stats {
 // PartitionFor is the partition of __consumer_offsets that the group belongs to: as in Kafka.
 func (c *Coordinator) PartitionFor(group string) int32 {
 	return coordinator.PartitionFor(group, c.deps.PartitionCount())
+}
+
+// groupSettings are the settings of a consumer group.
+func (c *Coordinator) groupSettings(group string) GroupSettings {
+	if c.deps.GroupSettings == nil {
+		return GroupSettings{SessionTimeout: 45 * time.Second, HeartbeatInterval: 5 * time.Second, AssignmentInterval: time.Second}
+	}
+	return c.deps.GroupSettings(group)
 }
 
 // run posts an operation to the shard of a group.

@@ -35,7 +35,7 @@ func notFound(id, message string) Description {
 }
 
 func (m *machine) describe(id string) Description {
-	if m.foreign[id] != nil {
+	if m.foreign[id] != nil || m.consumers[id] != nil {
 		return notFound(id, "Group "+id+" is not a classic group.")
 	}
 	g := m.groups[id]
@@ -61,7 +61,7 @@ func (m *machine) describe(id string) Description {
 	return d
 }
 
-// classicType is the type of the groups that are served here.
+// classicType is the type of groups of the classic protocol.
 const classicType = "classic"
 
 // Listing is one group as ListGroups shows it.
@@ -103,6 +103,9 @@ func (m *machine) list(f filter) []Listing {
 		g := m.groups[id]
 		add(Listing{id, g.protocolType, g.state.String(), classicType})
 	}
+	for _, id := range slices.Sorted(maps.Keys(m.consumers)) {
+		add(Listing{id, consumerProtocolType, m.consumers[id].State(), consumerType})
+	}
 	for _, id := range slices.Sorted(maps.Keys(m.foreign)) {
 		f := m.foreign[id]
 		add(Listing{id, f.kind, f.state(), f.kind})
@@ -122,10 +125,14 @@ type Info struct {
 }
 
 func (m *machine) infos() []Info {
-	out := make([]Info, 0, len(m.groups)+len(m.foreign))
+	out := make([]Info, 0, len(m.groups)+len(m.consumers)+len(m.foreign))
 	for _, id := range slices.Sorted(maps.Keys(m.groups)) {
 		g := m.groups[id]
 		out = append(out, Info{id, classicType, g.state.String(), g.protocolType, g.generation, len(g.members), m.fetchAll(id, false)})
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.consumers)) {
+		g := m.consumers[id]
+		out = append(out, Info{id, consumerType, g.State(), consumerProtocolType, g.Epoch(), g.Len(), m.fetchAll(id, false)})
 	}
 	for _, id := range slices.Sorted(maps.Keys(m.foreign)) {
 		f := m.foreign[id]

@@ -6,7 +6,7 @@ import (
 
 // foreignGroup is a group of a protocol that is not served, found in the log of an Apache Kafka broker.
 type foreignGroup struct {
-	kind    string              // consumer, share or streams
+	kind    string              // share or streams
 	members map[string]struct{} // ids
 	exists  bool                // its own record is there
 }
@@ -22,14 +22,10 @@ func (f *foreignGroup) state() string {
 // that, and never written.
 func (m *machine) replayForeign(key coordrecord.Key, tombstone bool) {
 	switch k := key.(type) {
-	case *coordrecord.ConsumerGroupMetadataKey:
-		m.foreignExists(k.GroupID, "consumer", tombstone)
 	case *coordrecord.ShareGroupMetadataKey:
 		m.foreignExists(k.GroupID, "share", tombstone)
 	case *coordrecord.StreamsGroupMetadataKey:
 		m.foreignExists(k.GroupID, "streams", tombstone)
-	case *coordrecord.ConsumerGroupMemberMetadataKey:
-		m.foreignMember(k.GroupID, k.MemberID, "consumer", tombstone)
 	case *coordrecord.ShareGroupMemberMetadataKey:
 		m.foreignMember(k.GroupID, k.MemberID, "share", tombstone)
 	case *coordrecord.StreamsGroupMemberMetadataKey:
@@ -78,7 +74,7 @@ func (m *machine) dropForeign(id string, f *foreignGroup) {
 		return
 	}
 	delete(m.foreign, id)
-	if m.offsets[id] != nil && m.groups[id] == nil {
+	if m.offsets[id] != nil && !m.known(id) {
 		m.groups[id] = newClassicGroup(id, -1)
 	}
 }

@@ -33,7 +33,7 @@ type world struct {
 
 	mu        sync.Mutex
 	rebuilt   chan struct{} // closed when the coordinator is another one
-	consumers map[*consumer]bool
+	consumers map[*classicConsumer]bool
 	acked     [simPartitions]int64 // highest offset whose commit was acknowledged (C1)
 	tried     [simPartitions]map[int64]bool
 	processed [simPartitions]int64 // everything below was processed at least once (C2)
@@ -41,8 +41,8 @@ type world struct {
 	newest    int32 // newest generation that anybody was told
 }
 
-// consumer is one member's client.
-type consumer struct {
+// classicConsumer is one member's client.
+type classicConsumer struct {
 	w        *world
 	name     string
 	instance *string
@@ -65,7 +65,7 @@ func (w *world) coordinator() (*Coordinator, chan struct{}) {
 }
 
 // ask waits for an answer; no answer (a crashed coordinator, a time-out, the consumer's own end) is false.
-func ask[T any](c *consumer, send func(*Coordinator, func(T))) (T, bool) {
+func ask[T any](c *classicConsumer, send func(*Coordinator, func(T))) (T, bool) {
 	coord, rebuilt := c.w.coordinator()
 	got := make(chan T, 2)
 	send(coord, func(r T) { got <- r })
@@ -80,7 +80,7 @@ func ask[T any](c *consumer, send func(*Coordinator, func(T))) (T, bool) {
 	return none, false
 }
 
-func (c *consumer) run() {
+func (c *classicConsumer) run() {
 	defer close(c.gone)
 	for !c.over() {
 		if c.join() {
@@ -106,7 +106,7 @@ func (c *consumer) run() {
 	ask(c, func(co *Coordinator, reply func(*kmsg.LeaveGroupResponse)) { co.LeaveGroup(req, reply) })
 }
 
-func (c *consumer) over() bool {
+func (c *classicConsumer) over() bool {
 	select {
 	case <-c.stop:
 	case <-c.dead:
@@ -116,14 +116,14 @@ func (c *consumer) over() bool {
 	return true
 }
 
-func (c *consumer) disown() {
+func (c *classicConsumer) disown() {
 	c.w.mu.Lock()
 	c.owned = nil
 	c.w.mu.Unlock()
 }
 
 // join gets an assignment, as a client does.
-func (c *consumer) join() bool {
+func (c *classicConsumer) join() bool {
 	req := kmsg.NewPtrJoinGroupRequest()
 	req.Version, req.Group, req.MemberID, req.InstanceID = 9, "g", c.memberID, c.instance
 	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = int32(simSession.Milliseconds()), int32(simRebalance.Milliseconds())
@@ -153,7 +153,7 @@ func (c *consumer) join() bool {
 	return c.sync(r)
 }
 
-func (c *consumer) crash() {
+func (c *classicConsumer) crash() {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	select {
@@ -163,7 +163,7 @@ func (c *consumer) crash() {
 	}
 }
 
-func (c *consumer) sync(j *kmsg.JoinGroupResponse) bool {
+func (c *classicConsumer) sync(j *kmsg.JoinGroupResponse) bool {
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Group, req.MemberID, req.InstanceID, req.Generation = "g", c.memberID, c.instance, c.generation
 	for i, m := range j.Members {
@@ -189,7 +189,7 @@ func (c *consumer) sync(j *kmsg.JoinGroupResponse) bool {
 }
 
 // own takes the assignment over and checks C3: nobody else in the newest generation owns any of it.
-func (c *consumer) own(assignment []byte) {
+func (c *classicConsumer) own(assignment []byte) {
 	w := c.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,7 +214,7 @@ func (c *consumer) own(assignment []byte) {
 }
 
 // restore reads the committed offsets of what is owned and checks C1: nothing acknowledged is behind.
-func (c *consumer) restore() bool {
+func (c *classicConsumer) restore() bool {
 	type result struct {
 		code   wire.Code
 		topics []FetchedTopic
@@ -225,7 +225,7 @@ func (c *consumer) restore() bool {
 	}
 	floor := c.ackedNow()
 	r, ok := ask(c, func(co *Coordinator, reply func(result)) {
-		co.FetchOffsets("g", []FetchTopic{{Name: "t", Partitions: ps}}, false, func(code wire.Code, ts []FetchedTopic) { reply(result{code, ts}) })
+		co.FetchOffsets("g", Anybody, []FetchTopic{{Name: "t", Partitions: ps}}, false, func(code wire.Code, ts []FetchedTopic) { reply(result{code, ts}) })
 	})
 	if !ok || r.code != wire.None {
 		return false
@@ -245,14 +245,14 @@ func (c *consumer) restore() bool {
 	return true
 }
 
-func (c *consumer) ackedNow() [simPartitions]int64 {
+func (c *classicConsumer) ackedNow() [simPartitions]int64 {
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
 	return c.w.acked
 }
 
 // poll processes, commits and beats until it must join again.
-func (c *consumer) poll() {
+func (c *classicConsumer) poll() {
 	for !c.over() {
 		if c.hang.CompareAndSwap(true, false) {
 			<-time.After(simSession + 5*time.Second)
@@ -286,7 +286,7 @@ func (c *consumer) poll() {
 }
 
 // commit processes what there is of its partitions and commits it.
-func (c *consumer) commit() bool {
+func (c *classicConsumer) commit() bool {
 	w := c.w
 	r := &Commit{Group: "g", MemberID: c.memberID, InstanceID: c.instance, Generation: c.generation, RetentionMs: -1, APIVersion: 9}
 	t := CommitTopic{Name: "t"}
@@ -321,8 +321,8 @@ func (c *consumer) commit() bool {
 	return codes[0] == wire.None || codes[0] == wire.RebalanceInProgress || codes[0].Retriable()
 }
 
-func (w *world) add(name string, instance *string) *consumer {
-	c := &consumer{w: w, name: name, instance: instance, stop: make(chan struct{}), dead: make(chan struct{}), gone: make(chan struct{})}
+func (w *world) add(name string, instance *string) *classicConsumer {
+	c := &classicConsumer{w: w, name: name, instance: instance, stop: make(chan struct{}), dead: make(chan struct{}), gone: make(chan struct{})}
 	w.mu.Lock()
 	w.consumers[c] = true
 	w.mu.Unlock()
@@ -330,7 +330,7 @@ func (w *world) add(name string, instance *string) *consumer {
 	return c
 }
 
-func (w *world) remove(c *consumer, politely bool) {
+func (w *world) remove(c *classicConsumer, politely bool) {
 	if politely {
 		close(c.stop)
 	} else {
@@ -356,7 +356,7 @@ func (w *world) failOver() {
 }
 
 // disturb does one thing to the world.
-func (w *world) disturb(alive []*consumer, n int) []*consumer {
+func (w *world) disturb(alive []*classicConsumer, n int) []*classicConsumer {
 	log := w.b.logs.Log(0)
 	switch k := w.rand.IntN(10); {
 	case k < 3 || len(alive) == 0:
@@ -407,7 +407,7 @@ func (w *world) covered() string {
 func runHistory(t *testing.T, seed uint64) {
 	cfg := DefaultConfig()
 	cfg.InitialRebalanceDelay = time.Second
-	w := &world{t: t, b: newBench(cfg), rand: rand.New(rand.NewPCG(seed, 0)), consumers: map[*consumer]bool{}, rebuilt: make(chan struct{})}
+	w := &world{t: t, b: newBench(cfg), rand: rand.New(rand.NewPCG(seed, 0)), consumers: map[*classicConsumer]bool{}, rebuilt: make(chan struct{})}
 	for p := range w.tried {
 		w.tried[p] = map[int64]bool{}
 	}
@@ -424,7 +424,7 @@ func runHistory(t *testing.T, seed uint64) {
 			}
 		}
 	}()
-	var alive []*consumer
+	var alive []*classicConsumer
 	for n := range 40 {
 		alive = w.disturb(alive, n)
 		<-time.After(time.Duration(w.rand.IntN(9000)) * time.Millisecond)

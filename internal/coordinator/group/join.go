@@ -16,6 +16,11 @@ func (m *machine) join(tx *coordinator.Tx, r *joinRequest, reply func(joinResult
 		reply(joinResult{code: wire.InconsistentGroupProtocol})
 		return
 	}
+	ended := m.consumers[r.group]
+	if ended != nil && !ended.Empty() {
+		m.joinConsumer(tx, ended, r, reply)
+		return
+	}
 	g := m.groups[r.group]
 	isNew := g == nil
 	if isNew {
@@ -23,8 +28,12 @@ func (m *machine) join(tx *coordinator.Tx, r *joinRequest, reply func(joinResult
 			reply(joinResult{code: wire.UnknownMemberId, memberID: r.memberID})
 			return
 		}
+		if ended != nil {
+			m.writeConsumer(tx, ended, ended.Tombstones())
+		}
 		g = m.create(tx, r.group)
 	}
+	before := tx.NumRecords()
 	switch {
 	case !m.accepts(g, r.memberID):
 		m.dropUnaccepted(g, r.memberID)
@@ -35,7 +44,7 @@ func (m *machine) join(tx *coordinator.Tx, r *joinRequest, reply func(joinResult
 	default:
 		m.joinExisting(tx, g, r, reply)
 	}
-	if isNew && tx.NumRecords() == 0 {
+	if isNew && tx.NumRecords() == before {
 		// The group itself must last, or nothing in the log would stand for what waits in it.
 		m.writeEmptyGroup(tx, g)
 	}

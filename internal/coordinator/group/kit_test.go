@@ -7,11 +7,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
 	"github.com/weir-stream/weir/internal/coordinator"
 	"github.com/weir-stream/weir/internal/coordinator/memlog"
+	"github.com/weir-stream/weir/internal/image"
 	"github.com/weir-stream/weir/internal/lifecycle"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -20,8 +22,11 @@ import (
 type bench struct {
 	cfg  Config
 	logs memlog.Logs
-	g    *lifecycle.Group
-	c    *Coordinator
+	img  atomic.Pointer[image.Image]
+
+	settings GroupSettings
+	g        *lifecycle.Group
+	c        *Coordinator
 
 	started time.Time
 
@@ -31,7 +36,8 @@ type bench struct {
 }
 
 func newBench(cfg Config) *bench {
-	b := &bench{cfg: cfg}
+	b := &bench{cfg: cfg, settings: GroupSettings{45 * time.Second, 5 * time.Second, time.Second}}
+	b.cfg.NewMemberID = func() string { return "made-" + b.cfg.NewUUID() }
 	b.cfg.NewUUID = func() string {
 		b.uuids++
 		return strconv.Itoa(b.uuids)
@@ -43,10 +49,17 @@ func newBench(cfg Config) *bench {
 func (b *bench) start() {
 	quiet := slog.New(slog.DiscardHandler)
 	b.g = lifecycle.New("test", quiet)
-	b.c = New(b.cfg, Deps{Partitions: &b.logs, PartitionCount: func() int32 { return 1 }, Group: b.g, Logger: quiet})
+	b.c = New(b.cfg, Deps{Partitions: &b.logs, PartitionCount: func() int32 { return 1 }, Group: b.g, Logger: quiet, Image: b.image,
+		GroupSettings: func(string) GroupSettings { return b.settings }})
 	b.c.Elected(0, 1)
 	b.started = time.Now()
 	synctest.Wait()
+}
+
+// image is the metadata, without topics until there are some.
+func (b *bench) image() *image.Image {
+	b.img.CompareAndSwap(nil, image.Empty())
+	return b.img.Load()
 }
 
 // crash forgets everything but the log.

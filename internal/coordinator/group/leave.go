@@ -18,6 +18,10 @@ type leaver struct {
 // leave handles a LeaveGroup: a code for the whole, or one per member. It is answered when what follows from it is
 // written.
 func (m *machine) leave(tx *coordinator.Tx, groupID string, leavers []leaver, reply func(wire.Code, []wire.Code)) {
+	if c := m.consumers[groupID]; c != nil {
+		m.leaveConsumer(tx, c, leavers, reply)
+		return
+	}
 	codes := make([]wire.Code, len(leavers))
 	g := m.groups[groupID]
 	if g == nil {

@@ -12,11 +12,15 @@ type machine struct {
 	c  *Coordinator
 	sh *coordinator.Shard
 
-	groups  map[string]*classicGroup
-	foreign map[string]*foreignGroup
-	offsets map[string]*groupOffsets
-	pending pendingOffsets
-	order   int64 // of the next commit
+	groups    map[string]*classicGroup
+	consumers map[string]*consumerGroup
+	foreign   map[string]*foreignGroup
+	offsets   map[string]*groupOffsets
+	pending   pendingOffsets
+	order     int64 // of the next commit
+
+	hashes    map[string]topicHash // of topics that consumer groups want
+	newTopics int64                // version of the metadata in which a topic was last made, as far as is known
 
 	cleanup coordinator.Timer
 }
@@ -24,8 +28,8 @@ type machine struct {
 func newMachine(c *Coordinator, sh *coordinator.Shard) *machine {
 	return &machine{
 		c: c, sh: sh,
-		groups: map[string]*classicGroup{}, foreign: map[string]*foreignGroup{},
-		offsets: map[string]*groupOffsets{}, pending: newPendingOffsets(),
+		groups: map[string]*classicGroup{}, consumers: map[string]*consumerGroup{}, foreign: map[string]*foreignGroup{},
+		offsets: map[string]*groupOffsets{}, pending: newPendingOffsets(), hashes: map[string]topicHash{},
 	}
 }
 
@@ -33,7 +37,7 @@ func newMachine(c *Coordinator, sh *coordinator.Shard) *machine {
 // coordinator.
 func (m *machine) Loaded(tx *coordinator.Tx) {
 	for id := range m.offsets {
-		if m.groups[id] == nil && m.foreign[id] == nil {
+		if !m.known(id) {
 			m.groups[id] = newClassicGroup(id, -1) // so that they can be seen, deleted and expire
 		}
 	}
@@ -45,7 +49,14 @@ func (m *machine) Loaded(tx *coordinator.Tx) {
 			m.prepareRebalance(tx, g, "the loaded group is larger than group.max.size")
 		}
 	}
+	m.newTopics = max(m.newTopics, m.c.deps.Image().Offset())
+	m.loadConsumers()
 	m.scheduleCleanup()
+}
+
+// known reports whether there is a group, of whatever kind.
+func (m *machine) known(id string) bool {
+	return m.groups[id] != nil || m.consumers[id] != nil || m.foreign[id] != nil
 }
 
 // Unloaded implements coordinator.Machine.

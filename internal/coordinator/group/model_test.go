@@ -172,7 +172,7 @@ func (m *offsetModel) advance(t *rapid.T) {
 func (m *offsetModel) fetched() map[string]int64 {
 	out := map[string]int64{}
 	for _, g := range []string{"g", "h"} {
-		m.b.c.FetchOffsets(g, nil, false, func(code wire.Code, ts []FetchedTopic) {
+		m.b.c.FetchOffsets(g, Anybody, nil, false, func(code wire.Code, ts []FetchedTopic) {
 			for _, t := range ts {
 				for _, p := range t.Partitions {
 					out[fmt.Sprintf("%s %s/%d", g, t.Name, p.Partition)] = p.Offset

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/coordinator/group/consumer"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -120,9 +121,16 @@ type CommitPartition struct {
 
 // commit handles an OffsetCommit. The result has a code per partition, topic by topic, in order.
 func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code)) {
-	g, err := m.groupForCommit(r)
+	g, check, err := m.groupForCommit(r)
+	if err == nil && check != nil {
+		err = r.checkAll(check)
+	}
 	if err != nil {
-		reply(r.codes(wire.CodeOf(err)))
+		code := wire.CodeOf(err)
+		if code == wire.StaleMemberEpoch && r.Transaction != nil {
+			code = wire.IllegalGeneration // all that the request has a word for
+		}
+		reply(r.codes(code))
 		return
 	}
 	if g != nil && r.Transaction == nil && (g.is(stateStable) || g.is(statePreparingRebalance)) {
@@ -152,7 +160,7 @@ func (m *machine) commit(tx *coordinator.Tx, r *Commit, reply func([]wire.Code))
 		reply(codes)
 		return
 	}
-	if g == nil && m.foreign[r.Group] == nil {
+	if !m.known(group) {
 		m.create(tx, group)
 	}
 	if r.Transaction == nil {
@@ -216,18 +224,36 @@ func (m *machine) metadataTooLarge(s string) bool {
 	return n > m.c.cfg.OffsetMetadataMaxSize
 }
 
-// groupForCommit finds the group and checks that the committer may commit for it. A nil group is a simple one that
-// does not exist yet, or one of another protocol without members, for which tools may set offsets.
-func (m *machine) groupForCommit(r *Commit) (*classicGroup, error) {
-	if f := m.foreign[r.Group]; f != nil {
-		switch {
-		case f.kind != "consumer":
-			return nil, wire.GroupIdNotFound
-		case r.Generation >= 0 || r.MemberID != "" || len(f.members) > 0 && r.Transaction == nil:
-			return nil, wire.UnknownMemberId
-		}
-		return nil, nil
+// groupForCommit finds the group and checks that the committer may commit for it. A nil group is a simple one that does not
+// exist yet, or a consumer group. A member of a consumer group may be let commit for some partitions only; see
+// consumer.Group.CheckCommit.
+func (m *machine) groupForCommit(r *Commit) (*classicGroup, func(wire.TopicID, int32) error, error) {
+	if m.foreign[r.Group] != nil {
+		return nil, nil, wire.GroupIdNotFound
 	}
+	if g := m.consumers[r.Group]; g != nil {
+		check, err := g.CheckCommit(consumer.Commit{
+			MemberID: r.MemberID, InstanceID: r.InstanceID, Epoch: r.Generation, Transactional: r.Transaction != nil, Version: r.APIVersion,
+		})
+		return nil, check, err
+	}
+	g, err := m.classicForCommit(r)
+	return g, nil, err
+}
+
+// checkAll asks check about each partition of a commit. Transactions do not know of stale epochs.
+func (r *Commit) checkAll(check func(wire.TopicID, int32) error) error {
+	for i := range r.Topics {
+		for j := range r.Topics[i].Partitions {
+			if err := check(r.Topics[i].ID, r.Topics[i].Partitions[j].Index); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *machine) classicForCommit(r *Commit) (*classicGroup, error) {
 	g := m.groups[r.Group]
 	switch {
 	case g == nil && r.Generation < 0:

@@ -25,7 +25,7 @@ func (b *bench) endTxn(pid int64, epoch int16, commit bool) {
 }
 
 func (b *bench) look(group string, p int32, stable bool) {
-	b.c.FetchOffsets(group, []FetchTopic{{Name: "t", Partitions: []int32{p}}}, stable, func(c wire.Code, ts []FetchedTopic) {
+	b.c.FetchOffsets(group, Anybody, []FetchTopic{{Name: "t", Partitions: []int32{p}}}, stable, func(c wire.Code, ts []FetchedTopic) {
 		if o := ts[0].Partitions[0]; o.Unstable {
 			b.say("unstable")
 		} else {

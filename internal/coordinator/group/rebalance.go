@@ -135,6 +135,10 @@ func (m *machine) resetAssignments(g *classicGroup, code wire.Code) {
 
 // sync handles a SyncGroup; reply is called once, perhaps later.
 func (m *machine) sync(tx *coordinator.Tx, r *syncRequest, reply func(syncResult)) {
+	if c := m.consumers[r.group]; c != nil {
+		m.syncConsumer(tx, c, r, reply)
+		return
+	}
 	g := m.groups[r.group]
 	if g == nil || g.is(stateEmpty) {
 		reply(syncResult{code: wire.UnknownMemberId})
@@ -215,6 +219,9 @@ func (m *machine) writeAssignments(tx *coordinator.Tx, g *classicGroup, r *syncR
 
 // heartbeat handles a Heartbeat.
 func (m *machine) heartbeat(groupID, memberID string, instanceID *string, generation int32) wire.Code {
+	if c := m.consumers[groupID]; c != nil {
+		return m.beatClassic(c, memberID, instanceID, generation)
+	}
 	g := m.groups[groupID]
 	if g == nil {
 		return wire.UnknownMemberId

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/coordinator/group/consumer"
 	"github.com/weir-stream/weir/internal/coordrecord"
 	"github.com/weir-stream/weir/internal/wire"
 )
@@ -89,10 +90,28 @@ func (m *machine) Replay(r coordinator.Replayed) error {
 		return m.replayOffset(k.Group, k.Topic, k.Partition, r)
 	case *coordrecord.GroupMetadataKey:
 		return m.replayGroup(k.Group, r)
-	default:
-		m.replayForeign(key, r.Value == nil)
-		return nil
 	}
+	if id, ok := consumer.GroupOf(key); ok {
+		return m.replayConsumerRecord(id, key, r)
+	}
+	m.replayForeign(key, r.Value == nil)
+	return nil
+}
+
+func (m *machine) replayConsumerRecord(id string, key coordrecord.Key, r coordinator.Replayed) error {
+	rec := consumer.Record{Key: key}
+	if r.Value != nil {
+		val, _, err := coordrecord.DecodeGroupValue(key.RecordType(), r.Value)
+		if errors.Is(err, coordrecord.ErrUnsupported) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("consumer group %q: %w", id, err)
+		}
+		rec.Value = val
+	}
+	m.replayConsumer(id, rec)
+	return nil
 }
 
 func (m *machine) replayGroup(id string, r coordinator.Replayed) error {
@@ -162,7 +181,7 @@ func (m *machine) replayOffset(group, topic string, partition int32, r coordinat
 		offset: v.Offset, leaderEpoch: v.LeaderEpoch, metadata: v.Metadata, commitTimeMs: v.CommitTimestamp,
 		expireTimeMs: v.ExpireTimestamp, topicID: v.TopicID, order: r.Offset,
 	}
-	if m.groups[group] == nil && m.foreign[group] == nil {
+	if !m.known(group) {
 		m.groups[group] = newClassicGroup(group, -1) // commits without members: a simple group
 	}
 	if r.ProducerID >= 0 {

@@ -207,7 +207,7 @@ func (b *bench) fetch(a args) {
 		topics = append(topics, FetchTopic{Name: t, ID: topicID(a.str("id", "")), Partitions: []int32{int32(n)}})
 	}
 	g := a.str("group", "g")
-	b.c.FetchOffsets(g, topics, false, func(code wire.Code, ts []FetchedTopic) {
+	b.c.FetchOffsets(g, Anybody, topics, false, func(code wire.Code, ts []FetchedTopic) {
 		if code != wire.None {
 			b.say("fetch %s: %s", g, code.Name())
 			return
@@ -313,10 +313,8 @@ func (b *bench) write(a args) {
 	var key coordrecord.Key
 	group, member := a.str("group", "g"), a.str("member", "m")
 	switch kind := a.str("type", ""); kind {
-	case "consumer":
-		key = &coordrecord.ConsumerGroupMetadataKey{GroupID: group}
-	case "consumer-member":
-		key = &coordrecord.ConsumerGroupMemberMetadataKey{GroupID: group, MemberID: member}
+	case "streams-member":
+		key = &coordrecord.StreamsGroupMemberMetadataKey{GroupID: group, MemberID: member}
 	case "share":
 		key = &coordrecord.ShareGroupMetadataKey{GroupID: group}
 	case "streams":
@@ -387,7 +385,9 @@ func (b *bench) command(t *testing.T, d *datadriven.TestData) string {
 		synctest.Wait()
 		return b.log(a)
 	default:
-		d.Fatalf(t, "unknown command %s", d.Cmd)
+		if !b.consumerCommand(a) {
+			d.Fatalf(t, "unknown command %s", d.Cmd)
+		}
 	}
 	return b.heard()
 }
