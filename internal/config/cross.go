@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 )
 
@@ -78,6 +79,11 @@ func (s *Set) givenName(name string) string {
 
 // validateGroupDefaults checks that the defaults of groups lie within the bounds that the broker sets.
 func (s *Set) validateGroupDefaults() error {
+	for _, name := range s.List("group.consumer.assignors") {
+		if !slices.Contains(consumerAssignors, name) {
+			return &Error{Key: "group.consumer.assignors", Value: name, Reason: "there are uniform and range; assignors of one's own are Java code, which Weir cannot run"}
+		}
+	}
 	for _, b := range groupBounds {
 		name := "group." + b.name
 		if LookupBroker(name) == nil {
@@ -101,4 +107,9 @@ func (s *Set) validateGroupDefaults() error {
 		}
 	}
 	return nil
+}
+
+// consumerAssignors are the assignors of consumer groups, by name and by Apache Kafka's classes.
+var consumerAssignors = []string{
+	"uniform", "range", "org.apache.kafka.coordinator.group.assignor.UniformAssignor", "org.apache.kafka.coordinator.group.assignor.RangeAssignor",
 }

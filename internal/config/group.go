@@ -16,9 +16,16 @@ type Group struct {
 	ConsumerAssignmentInterval time.Duration
 }
 
-// Group returns the settings of a group with the given overrides; those that do not parse count as not given.
+// Group returns the settings of a group with the given overrides; those that do not parse count as not given, and those that
+// are out of the broker's bounds, which may have changed since, as the bound.
 func (s *Set) Group(overrides map[string]string) Group {
-	ms := func(name string) time.Duration { return millis(s.groupValue(LookupGroup(name), overrides).Int) }
+	ms := func(name string) time.Duration {
+		v := s.groupValue(LookupGroup(name), overrides).Int
+		if _, given := overrides[name]; given {
+			v = s.clampGroup(name, v)
+		}
+		return millis(v)
+	}
 	return Group{
 		ConsumerSessionTimeout:     ms("consumer.session.timeout.ms"),
 		ConsumerHeartbeatInterval:  ms("consumer.heartbeat.interval.ms"),
@@ -62,6 +69,21 @@ var groupBounds = []struct{ name, min, max string }{
 	{"streams.task.offset.interval.ms", "group.streams.min.task.offset.interval.ms", ""},
 	{"streams.num.standby.replicas", "", "group.streams.max.standby.replicas"},
 	{"streams.num.warmup.replicas", "", "group.streams.max.warmup.replicas"},
+}
+
+func (s *Set) clampGroup(name string, v int64) int64 {
+	for _, b := range groupBounds {
+		if b.name != name {
+			continue
+		}
+		if b.min != "" {
+			v = max(v, s.Long(b.min))
+		}
+		if b.max != "" {
+			v = min(v, s.Long(b.max))
+		}
+	}
+	return v
 }
 
 // ValidateGroup checks the overrides of a group as a whole. The first error is returned; it is an *Error.

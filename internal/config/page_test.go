@@ -171,6 +171,16 @@ func TestEffectsAreTrue(t *testing.T) {
 			}
 		}
 	}
+	for i := range groupTable.defs {
+		if d := &groupTable.defs[i]; d.Effect == Works {
+			named[d.Server] = true
+			for _, b := range groupBounds {
+				if b.name == d.Name {
+					named[b.min], named[b.max] = true, true
+				}
+			}
+		}
+	}
 	for i := range brokerTable.defs {
 		switch d := &brokerTable.defs[i]; {
 		case d.Effect == Works && !named[d.Name]:

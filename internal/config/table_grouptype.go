@@ -3,10 +3,13 @@
 package config
 
 var grouptypeDefs = []Def{
-	{Name: "consumer.assignment.interval.ms", Type: Int, Default: "1000", Importance: Medium, Valid: atLeast(0), Server: "group.consumer.assignment.interval.ms", Effect: NoEffect, Why: "the consumer rebalance protocol (KIP-848) is not there yet"},
-	{Name: "consumer.assignor.offload.enable", Type: Boolean, Default: "true", Importance: Medium, Internal: true, Server: "group.consumer.assignor.offload.enable", Effect: NoEffect, Why: "the consumer rebalance protocol (KIP-848) is not there yet"},
-	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Importance: Medium, Valid: atLeast(1), Server: "group.consumer.heartbeat.interval.ms", Effect: NoEffect, Why: "the consumer rebalance protocol (KIP-848) is not there yet"},
-	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", Importance: Medium, Valid: atLeast(1), Server: "group.consumer.session.timeout.ms", Effect: NoEffect, Why: "the consumer rebalance protocol (KIP-848) is not there yet"},
+	{Name: "consumer.assignment.interval.ms", Type: Int, Default: "1000", Importance: Medium, Valid: atLeast(0), Server: "group.consumer.assignment.interval.ms",
+		Doc: "How long this consumer group keeps a target assignment at least."},
+	{Name: "consumer.assignor.offload.enable", Type: Boolean, Default: "true", Importance: Medium, Internal: true, Server: "group.consumer.assignor.offload.enable", Effect: NoEffect, Why: "the assignors are run by the coordinator's loop of the group's partition, as in Apache Kafka 4.3"},
+	{Name: "consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Importance: Medium, Valid: atLeast(1), Server: "group.consumer.heartbeat.interval.ms",
+		Doc: "How often members of this consumer group are told to send heartbeats."},
+	{Name: "consumer.session.timeout.ms", Type: Int, Default: "45000", Importance: Medium, Valid: atLeast(1), Server: "group.consumer.session.timeout.ms",
+		Doc: "How long a member of this consumer group may be silent before it is removed."},
 	{Name: "errors.deadletterqueue.copy.record.enable", Type: Boolean, Default: "false", Importance: Medium, Effect: NoEffect, Why: "share groups are not there yet"},
 	{Name: "errors.deadletterqueue.topic.name", Type: String, Importance: Medium, Effect: NoEffect, Why: "share groups are not there yet"},
 	{Name: "share.assignment.interval.ms", Type: Int, Default: "1000", Importance: Medium, Valid: atLeast(0), Server: "group.share.assignment.interval.ms", Effect: NoEffect, Why: "share groups are not there yet"},

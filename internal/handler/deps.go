@@ -8,6 +8,8 @@ package handler
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,11 +97,13 @@ type Broker struct {
 	// What ApiVersions answers on either kind of listener.
 	apiKeys, controllerKeys []kmsg.ApiVersionsResponseApiKey
 	controllerRoutes        []wire.Route
+	consumerProtocol        bool // group.coordinator.rebalance.protocols has it
 }
 
 // New returns the handlers of a broker.
 func New(d Deps) *Broker {
 	b := &Broker{Deps: d, sessions: newFetchSessions(d.Config().Int("max.incremental.fetch.session.cache.slots"), d.Now), stopping: make(chan struct{})}
+	b.consumerProtocol = slices.ContainsFunc(d.Config().List("group.coordinator.rebalance.protocols"), func(p string) bool { return strings.EqualFold(p, "consumer") })
 	b.controllerRoutes = b.ControllerRoutes()
 	b.apiKeys, b.controllerKeys = wire.ApiVersionKeys(b.Routes()), wire.ApiVersionKeys(b.controllerRoutes)
 	return b

@@ -60,6 +60,8 @@ func (b *Broker) Routes() []wire.Route {
 		{Key: 64, MinVersion: 0, MaxVersion: 0, Handle: b.handleUnregisterBroker},
 		{Key: 65, MinVersion: 0, MaxVersion: 0, Handle: b.handleDescribeTransactions},
 		{Key: 66, MinVersion: 0, MaxVersion: 2, Handle: b.handleListTransactions},
+		{Key: 68, MinVersion: 0, MaxVersion: 1, Handle: b.handleConsumerGroupHeartbeat},
+		{Key: 69, MinVersion: 0, MaxVersion: 1, Handle: b.handleConsumerGroupDescribe},
 		{Key: 74, MinVersion: 0, MaxVersion: 1, Handle: b.handleListConfigResources},
 		{Key: 75, MinVersion: 0, MaxVersion: 0, Handle: b.handleDescribeTopicPartitions},
 		{Key: 80, MinVersion: 0, MaxVersion: 1, Handle: b.handleAddRaftVoter},

@@ -113,7 +113,7 @@ func (v MetadataVersion) CordonedDirectories() bool { return v >= 30 }
 func SupportedFeatures() []FeatureRange {
 	return []FeatureRange{
 		{Name: FeatureELR, Min: 0, Max: 1},
-		{Name: FeatureGroup, Min: 0, Max: 0},
+		{Name: FeatureGroup, Min: 0, Max: 1},
 		{Name: FeatureKRaft, Min: 0, Max: 1},
 		{Name: FeatureMetadata, Min: int16(MinMetadataVersion), Max: int16(MaxMetadataVersion)},
 		{Name: FeatureShare, Min: 0, Max: 0},

@@ -50,6 +50,7 @@ func (n *Node) publishPartitions(img *image.Image, d *image.Delta) {
 			e.of.Elected(e.partition, e.epoch)
 		}
 	}
+	n.groups.TopicsChanged(d, img.Offset())
 	n.publishDeletions(d)
 }
 

@@ -103,8 +103,17 @@ func (n *Node) openPartitions(cfg *config.Set) {
 		Settings: func() replica.Settings { return replicaSettings(n.config.Load()) }, Alive: n.aliveBroker, Rack: n.rackOf,
 		ThrottleWindow: quotaWindow(cfg.Int("replication.quota.window.num"), cfg.Int("replication.quota.window.size.seconds")),
 	})
-	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group"), Now: n.opts.Now})
+	n.groups = group.New(group.ConfigFrom(cfg), group.Deps{
+		Partitions: partitions{n.replicas}, PartitionCount: n.offsetsPartitions, Group: n.work, Logger: n.room("group"), Now: n.opts.Now,
+		Image: n.image.Load, GroupSettings: n.groupSettings,
+	})
 	n.openTransactions()
+}
+
+// groupSettings are the settings of a consumer group as they are now.
+func (n *Node) groupSettings(name string) group.GroupSettings {
+	g := n.config.Load().Group(n.image.Load().Config(image.GroupConfig, name))
+	return group.GroupSettings{SessionTimeout: g.ConsumerSessionTimeout, HeartbeatInterval: g.ConsumerHeartbeatInterval, AssignmentInterval: g.ConsumerAssignmentInterval}
 }
 
 // stopListening ends the listeners that there are.

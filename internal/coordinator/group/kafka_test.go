@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestLoadsWhatKafkaWrote loads a partition of __consumer_offsets that Apache Kafka 4.3.1 wrote: offsets of groups
@@ -17,7 +18,7 @@ func TestLoadsWhatKafkaWrote(t *testing.T) {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{cfg: DefaultConfig()}
+		b := &bench{cfg: DefaultConfig(), settings: GroupSettings{SessionTimeout: 45 * time.Second}}
 		if err := b.logs.Log(0).Load(segment); err != nil {
 			t.Fatal(err)
 		}
@@ -40,6 +41,18 @@ func TestLoadsWhatKafkaWrote(t *testing.T) {
 		}
 		if strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Fatalf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		b.c.DescribeConsumerGroups([]string{"new1", "new2", "s"}, func(ds []ConsumerDescription) {
+			for _, d := range ds {
+				b.say("%s %s %d %d %s %d %v", d.Group, d.State, d.Epoch, d.TargetEpoch, d.Assignor, len(d.Members), d.Err)
+				for _, m := range d.Members {
+					b.say("%s %d %d %v %d %d", m.ClientID, m.Member.Epoch, m.State, m.Topics, m.Owned.Len(), m.Target.Len())
+				}
+			}
+		})
+		const members = "new1 Stable 2 2 uniform 1 <nil>\nkgo 2 0 [t] 2 2\nnew2 Empty 3 2 uniform 0 <nil>\ns  0 0  0 Group s is not a consumer group.\n"
+		if got := b.heard(); got != members {
+			t.Fatalf("got\n%swant\n%s", got, members)
 		}
 	})
 }
