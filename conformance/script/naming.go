@@ -178,7 +178,7 @@ func (n *naming) walkSlice(out map[string]string, path, field string, v reflect.
 			n.walk(one, "", field, v.Index(i))
 			items[i] = one[""]
 		}
-		if field == "SupportedFeatures" || field == "Topics" || field == "States" || field == "ISR" && n.several {
+		if field == "SupportedFeatures" || field == "Topics" || field == "SubscribedTopics" || field == "Partitions" || field == "States" || field == "ISR" && n.several {
 			slices.Sort(items)
 		}
 		out[path] = "[" + strings.Join(items, ", ") + "]"

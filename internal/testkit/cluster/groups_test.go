@@ -11,6 +11,15 @@ import (
 
 // C1, C2: the group's coordinator is killed again and again; no acknowledged commit is lost, and no record is skipped.
 func TestCoordinatorIsKilled(t *testing.T) {
+	coordinatorIsKilled(t, kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(200*time.Millisecond))
+}
+
+// The same with the consumer protocol (KIP-848), whose members the coordinator assigns partitions to.
+func TestConsumerCoordinatorIsKilled(t *testing.T) {
+	coordinatorIsKilled(t, kgo.ServerSideBalancer(), kgo.Balancers(kgo.CooperativeStickyBalancer()))
+}
+
+func coordinatorIsKilled(t *testing.T, opts ...kgo.Opt) {
 	c := New(t, 3)
 	c.CreateTopic("t", 4, 3, "min.insync.replicas", "2")
 	const records = 1500
@@ -27,8 +36,8 @@ func TestCoordinatorIsKilled(t *testing.T) {
 	write(0, records/5)
 	var members []*kgo.Client
 	for range 2 {
-		members = append(members, c.Client(kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
-			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(200*time.Millisecond)))
+		members = append(members, c.Client(append(opts, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
+			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...))
 	}
 	g := StartGroup(t, members)
 	defer g.Finish()
