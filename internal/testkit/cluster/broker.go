@@ -231,7 +231,7 @@ func (b *Broker) assemble() {
 				FetchMinBytes: 1, FetchWaitMax: cfg.Millis("replica.fetch.wait.max.ms"), FetchBackoff: cfg.Millis("replica.fetch.backoff.ms"),
 				RackAwareSelector: cfg.String("replica.selector.class") != "", LeaderThrottle: b.rate.Load(), FollowerThrottle: b.rate.Load()}
 		}})
-	r.Groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{r.Replicas}, Group: r.work, Logger: b.c.Logger.With("broker", b.ID),
+	r.Groups = group.New(group.ConfigFrom(cfg), group.Deps{Partitions: partitions{r.Replicas}, Group: r.work, Logger: b.c.Logger.With("broker", b.ID), Image: r.image.Load,
 		PartitionCount: func() int32 { return int32(cfg.Int("offsets.topic.num.partitions")) }})
 	r.handlers = handler.New(handler.Deps{NodeID: b.ID, ClusterID: clusterID, Config: func() *config.Set { return cfg }, Image: r.image.Load, Replicas: r.Replicas, Logs: r.Logs,
 		Controller: b.c.Controller, Groups: r.Groups, ProducerIDs: ids{r}, Authorizer: authz.AllowAll{}, Features: image.SupportedFeatures(), Group: r.work,
@@ -338,6 +338,7 @@ func (b *Broker) publish(img *image.Image) {
 			}
 		}
 	}
+	r.Groups.TopicsChanged(d, img.Offset())
 	if len(placed) > 0 && r.uplink.Epoch() >= 0 {
 		r.work.Go("assign directories", func(ctx context.Context) {
 			if err := r.uplink.AssignDirectories(ctx, placed); err != nil && ctx.Err() == nil {
