@@ -85,6 +85,9 @@ func groupQuestions(ask func(string, int16, kmsg.Request), t target, at string) 
 	del.Group = "rights-missing"
 	del.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: t.name, Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{}}}}
 	ask("offset delete"+at, -1, del)
+	beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	beat.Group, beat.MemberID, beat.MemberEpoch, beat.SubscribedTopicNames = "rights-g", "m", 5, []string{t.name}
+	ask("consumer heartbeat"+at, -1, beat)
 }
 
 func topicQuestions(ask func(string, int16, kmsg.Request), t target, at string) {
@@ -114,6 +117,8 @@ func topicQuestions(ask func(string, int16, kmsg.Request), t target, at string) 
 }
 
 func clusterQuestions(ask func(string, int16, kmsg.Request)) {
+	ask("consumer heartbeat", -1, &kmsg.ConsumerGroupHeartbeatRequest{Group: "rights-g", MemberID: "m", MemberEpoch: 5, RebalanceTimeoutMillis: -1})
+	ask("consumer group", -1, &kmsg.ConsumerGroupDescribeRequest{Groups: []string{"rights-g", "rights-missing"}, IncludeAuthorizedOperations: true})
 	all := kmsg.NewPtrMetadataRequest()
 	all.Topics = nil
 	all.IncludeTopicAuthorizedOperations = true

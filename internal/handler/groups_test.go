@@ -60,7 +60,7 @@ func groupBroker(t *testing.T, a authz.Authorizer, offsetsTopics ...string) *Bro
 	}
 	records := []mr.Versioned{
 		{Record: &mr.RegisterBrokerRecord{BrokerID: 1, EndPoints: []mr.RegisterBrokerRecordBrokerEndpoint{{Name: "P", Host: "h", Port: 9}}}},
-		{Record: &mr.TopicRecord{Name: "t", TopicID: topicT}}, {Record: &mr.TopicRecord{Name: "u", TopicID: topicU}},
+		{Record: &mr.FeatureLevelRecord{Name: image.FeatureGroup, FeatureLevel: 1}}, {Record: &mr.TopicRecord{Name: "t", TopicID: topicT}}, {Record: &mr.TopicRecord{Name: "u", TopicID: topicU}},
 	}
 	for _, name := range offsetsTopics {
 		records = append(records, mr.Versioned{Record: &mr.TopicRecord{Name: name, TopicID: wire.TopicID{3}}},
@@ -77,14 +77,15 @@ func groupBroker(t *testing.T, a authz.Authorizer, offsetsTopics ...string) *Bro
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	g := lifecycle.New("test", quiet)
-	c := group.New(group.Config{}, group.Deps{Partitions: &memlog.Logs{}, PartitionCount: func() int32 { return 1 }, Group: g, Logger: quiet})
+	c := group.New(group.Config{}, group.Deps{Partitions: &memlog.Logs{}, PartitionCount: func() int32 { return 1 }, Group: g, Logger: quiet,
+		Image: func() *image.Image { return img }})
 	t.Cleanup(func() {
 		c.Close()
 		g.Stop()
 	})
 	c.Elected(0, 0)
 	b := &Broker{Deps: Deps{NodeID: 1, Config: func() *config.Set { return cfg }, Image: func() *image.Image { return img },
-		Authorizer: a, Group: g, Groups: c, Logger: quiet, Now: time.Now}}
+		Authorizer: a, Group: g, Groups: c, Logger: quiet, Now: time.Now}, consumerProtocol: true}
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		if at[*kmsg.ListGroupsResponse](t, b.handleListGroups, kmsg.NewPtrListGroupsRequest(), 5).ErrorCode == 0 {
 			return b
