@@ -33,8 +33,8 @@ type Joined struct {
 	Records  []Record
 	Member   *Member
 	Replaced *Member // the static member whose place it takes, nil for none
-	// Rebalance says that the target assignment is not the present one, so that who makes a classic group of this one has
-	// to rebalance it.
+	// Rebalance says that a classic group that this one becomes has to rebalance: the target assignment is not the present
+	// one, or members have not got to it and may own what it gives to others. The latter Apache Kafka passes over.
 	Rebalance bool
 }
 
@@ -93,7 +93,7 @@ func (g *Group) Join(env *Env, j *Join, downgrade func(replaced *Member) bool) (
 		o.updateMetadata(changed, old, m)
 	}
 	owned := owns(&sub, env.Topics)
-	out := &Joined{Rebalance: g.targetEpoch < o.epoch}
+	out := &Joined{Rebalance: g.targetEpoch < o.epoch || g.behind(replaced)}
 	if leaves {
 		out.Replaced = replaced
 	}
@@ -111,6 +111,16 @@ func (g *Group) Join(env *Env, j *Join, downgrade func(replaced *Member) bool) (
 	}
 	out.Records = o.records
 	return out, err
+}
+
+// behind reports whether a member other than that one has not got to the target assignment.
+func (g *Group) behind(but *Member) bool {
+	for _, m := range g.members {
+		if m != but && !m.reconciledTo(g.targetEpoch) {
+			return true
+		}
+	}
+	return false
 }
 
 // joining finds the member, or makes a new one, or one in the place of a static one.
