@@ -41,9 +41,8 @@ type suite struct {
 	atLeast         int               // tests that must have passed
 }
 
-// unadvertised are tests of APIs that are not advertised: share groups and the
-// new group protocol.
-const unadvertised = `848|Share`
+// unadvertised are tests of APIs that are not advertised: share groups.
+const unadvertised = `Share`
 
 var suites = map[string]suite{
 	"franz-go": {

@@ -104,8 +104,9 @@ func (g *Group) applyTarget(member string, value coordrecord.Message) (undo func
 	if v, ok := value.(*coordrecord.ConsumerGroupTargetAssignmentMemberValue); ok {
 		p := make(assign.Partitions, len(v.TopicPartitions))
 		for _, t := range v.TopicPartitions {
-			if len(t.Partitions) > 0 {
-				p[t.TopicID] = slices.Sorted(slices.Values(t.Partitions))
+			list := slices.Compact(slices.Sorted(slices.Values(t.Partitions)))
+			if list = slices.DeleteFunc(list, func(i int32) bool { return i < 0 }); len(list) > 0 { // nobody writes that
+				p[t.TopicID] = list
 			}
 		}
 		g.target[member] = p
