@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"sync/atomic"
+	"strings"
 	"time"
 
 	"github.com/weir-stream/weir/internal/image"
@@ -290,6 +291,14 @@ func (n *Node) registerRaft(r *telemetry.Registry) {
 	r.GaugeFunc(telemetry.RaftLogEnd, func() float64 { return float64(n.quorum.Status().LogEndOffset) })
 }
 
+// Groups by protocol, and consumer groups by state.
+var (
+	groupCount = telemetry.Fact{Domain: "kafka.server", Type: "group-coordinator-metrics", Name: "group-count", Kind: telemetry.ClientMetric,
+		Help: "Groups coordinated here, by protocol."}
+	consumerGroupCount = telemetry.Fact{Domain: "kafka.server", Type: "group-coordinator-metrics", Name: "consumer-group-count", Kind: telemetry.ClientMetric,
+		Help: "Consumer groups (KIP-848) coordinated here, by state."}
+)
+
 // registerGroups serves the groups coordinated here and their lag.
 func (n *Node) registerGroups(r *telemetry.Registry) {
 	states := map[string]telemetry.Fact{"Stable": telemetry.GroupsStable, "Empty": telemetry.GroupsEmpty, "Dead": telemetry.GroupsDead,
@@ -297,12 +306,15 @@ func (n *Node) registerGroups(r *telemetry.Registry) {
 	r.Source(func(emit telemetry.Emit) {
 		ctx, cancel := context.WithTimeout(context.Background(), groupsAtScrape)
 		defer cancel()
-		count, offsets := map[string]int{}, 0
+		count, kinds, offsets := map[string]map[string]int{"classic": {}, "consumer": {}}, map[string]int{"classic": 0, "consumer": 0}, 0
 		var lag telemetry.Lag
 		total := 0
 		for g := range n.groups.Groups(ctx) {
 			total++
-			count[g.State]++
+			kinds[g.Type]++
+			if c := count[g.Type]; c != nil {
+				c[g.State]++
+			}
 			lag.Members(g.Group, g.Members)
 			for _, t := range g.Offsets {
 				for _, p := range t.Partitions {
@@ -315,7 +327,13 @@ func (n *Node) registerGroups(r *telemetry.Registry) {
 		emit(telemetry.Groups, nil, float64(total))
 		emit(telemetry.GroupOffsets, nil, float64(offsets))
 		for state, fact := range states {
-			emit(fact, nil, float64(count[state]))
+			emit(fact, nil, float64(count["classic"][state]))
+		}
+		for kind, n := range kinds {
+			emit(groupCount, telemetry.Labels{"protocol", kind}, float64(n))
+		}
+		for _, state := range []string{"Empty", "Assigning", "Reconciling", "Stable", "Dead"} {
+			emit(consumerGroupCount, telemetry.Labels{"state", strings.ToLower(state)}, float64(count["consumer"][state]))
 		}
 		lag.Emit(emit)
 	})
@@ -324,6 +342,7 @@ func (n *Node) registerGroups(r *telemetry.Registry) {
 		"offset-expiration-count":         func() int64 { return n.groups.Stats().OffsetExpirations },
 		"offset-deletion-count":           func() int64 { return n.groups.Stats().OffsetDeletions },
 		"group-completed-rebalance-count": func() int64 { return n.groups.Stats().CompletedRebalances },
+		"consumer-group-rebalance-count":  func() int64 { return n.groups.Stats().ConsumerRebalances },
 	} {
 		r.GaugeFunc(telemetry.Fact{Domain: "kafka.server", Type: "group-coordinator-metrics", Name: name, Kind: telemetry.ClientMetric,
 			Help: "Of the group coordinator."}, func() float64 { return float64(read()) })

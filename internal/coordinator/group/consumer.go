@@ -133,11 +133,6 @@ func (m *machine) expireConsumer(tx *coordinator.Tx, g *consumerGroup, id, reaso
 	}
 	m.sh.Logger().Info("member is fenced", "group", g.ID, "member", id, "reason", reason)
 	m.fence(tx, g, []*consumer.Member{mem})
-	tx.Then(func(_ *coordinator.Tx, err error) {
-		if mem := g.Member(id); err != nil && m.alive(g) && mem != nil {
-			m.beatConsumer(g, mem) // it is still there, and somebody has to notice when it is not
-		}
-	})
 }
 
 // forgetTimers drops the deadlines of a member that is no more, once none is set.
@@ -161,6 +156,11 @@ func (m *machine) awaitRevocation(g *consumerGroup, id string, epoch, rebalanceM
 // fence removes members, for whatever reason. If only members of the classic protocol are left, the group may become a classic
 // one.
 func (m *machine) fence(tx *coordinator.Tx, g *consumerGroup, gone []*consumer.Member) {
+	tx.Undo(func() {
+		for _, mem := range gone { // they are there again, and somebody has to notice when they are not
+			m.beatConsumer(g, mem)
+		}
+	})
 	if m.downgrade(tx, g, gone) {
 		return
 	}

@@ -118,7 +118,18 @@ func (m *machine) consumerHeartbeat(tx *coordinator.Tx, r *heartbeatRequest, rep
 		return
 	}
 	m.enter(tx, e)
+	if a.Revocation == consumer.RevocationEnds {
+		tx.Undo(func() { // then it has not given back after all
+			if mem := e.g.Member(a.MemberID); m.alive(e.g) && mem != nil && mem.State == consumer.Unrevoked {
+				m.awaitRevocation(e.g, mem.ID, mem.Epoch, mem.RebalanceMs)
+			}
+		})
+	}
+	before := e.g.Epoch()
 	m.writeConsumer(tx, e.g, a.Records)
+	if e.g.Epoch() > before {
+		m.c.stats.consumerRebalances.Add(1)
+	}
 	if mem := e.g.Member(a.MemberID); mem != nil {
 		m.beatConsumer(e.g, mem)
 	}
@@ -249,7 +260,11 @@ func (m *machine) resolve(g *consumerGroup, regexes []string, visible func(strin
 				return
 			}
 			g.resolving = false
+			before := g.Epoch()
 			m.writeConsumer(tx, g, g.Resolved(m.env(tx, g), found))
+			if g.Epoch() > before {
+				m.c.stats.consumerRebalances.Add(1)
+			}
 		}, func(error) {})
 	}
 	if !c.deps.Group.Go("resolve regular expressions", func(context.Context) { done(resolved(img, regexes, visible, nowMs)) }) {

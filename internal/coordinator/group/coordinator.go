@@ -175,11 +175,12 @@ type Stats struct {
 	OffsetCommits       int64 // offsets committed
 	OffsetExpirations   int64
 	OffsetDeletions     int64
-	CompletedRebalances int64
+	CompletedRebalances int64 // of classic groups
+	ConsumerRebalances  int64 // group epochs of consumer groups that rose for a heartbeat
 }
 
 type stats struct {
-	commits, expired, deleted, rebalances atomic.Int64
+	commits, expired, deleted, rebalances, consumerRebalances atomic.Int64
 }
 
 // Coordinator serves the groups whose partition of __consumer_offsets this broker leads. Safe for concurrent use. No
@@ -226,7 +227,7 @@ func (c *Coordinator) LoadTimes() (longest, mean time.Duration) { return c.rt.Lo
 
 // Stats returns the counters.
 func (c *Coordinator) Stats() Stats {
-	return Stats{c.stats.commits.Load(), c.stats.expired.Load(), c.stats.deleted.Load(), c.stats.rebalances.Load()}
+	return Stats{c.stats.commits.Load(), c.stats.expired.Load(), c.stats.deleted.Load(), c.stats.rebalances.Load(), c.stats.consumerRebalances.Load()}
 }
 
 // PartitionFor is the partition of __consumer_offsets that the group belongs to: as in Kafka.

@@ -3,6 +3,7 @@ package group
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,7 +218,9 @@ func (m *mixedMember) live() {
 	sub := kmsg.NewConsumerMemberMetadata()
 	sub.Version, sub.Topics = 3, []string{"t"}
 	req.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: sub.AppendTo(nil)}}
-	r, ok := mixedAsk(m, func(c *Coordinator, reply func(*kmsg.JoinGroupResponse)) { c.JoinGroup(Client{m.name, "/h"}, req, reply) })
+	r, ok := mixedAsk(m, func(c *Coordinator, reply func(*kmsg.JoinGroupResponse)) {
+		c.JoinGroup(Client{m.name, "/h"}, req, reply)
+	})
 	if !ok {
 		return
 	}
@@ -397,13 +400,22 @@ func runMixedHistory(t *testing.T, seed uint64) {
 	w.b.crash()
 }
 
-// TestMixedHistories runs that world under many seeds.
+// TestMixedHistories runs that world under many seeds: WEIR_MODEL_SEEDS says how many, WEIR_MODEL_FROM from where on.
 func TestMixedHistories(t *testing.T) {
-	seeds := uint64(120)
+	seeds, from := uint64(120), uint64(0)
 	if testing.Short() {
 		seeds = 12
 	}
-	for seed := range seeds {
+	for name, v := range map[string]*uint64{"WEIR_MODEL_SEEDS": &seeds, "WEIR_MODEL_FROM": &from} {
+		if text := os.Getenv(name); text != "" {
+			n, err := strconv.ParseUint(text, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			*v = n
+		}
+	}
+	for seed := from; seed < from+seeds; seed++ {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runMixedHistory(t, seed) })
 		})

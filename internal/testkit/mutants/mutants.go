@@ -3,6 +3,8 @@
 // the product has no hook for them and the tree is not touched. Its test runs with `make sim-mutants` (build tag mutants).
 package mutants
 
+import "slices"
+
 // A Mutant is one fault.
 type Mutant struct {
 	Name string
@@ -25,7 +27,7 @@ const (
 )
 
 // All are the mutants.
-var All = append(append(rooms, whole...), transactions...)
+var All = slices.Concat(rooms, whole, transactions, groups)
 
 // rooms are those by the room in which they are.
 var rooms = []Mutant{

@@ -235,3 +235,32 @@ func TestNewerStates(t *testing.T) {
 		t.Fatalf("%+v\n%s", a, dump(o.g))
 	}
 }
+
+// TestExpressionThatMatchesNothing: a member that changes to one does not keep what it had, whoever else wants the same topics.
+func TestExpressionThatMatchesNothing(t *testing.T) {
+	o := newOneTopic(t)
+	join := func(id, regex string) {
+		o.ok(joining(func(h *Heartbeat) { h.MemberID, h.Topics, h.Regex = id, nil, &regex }))
+	}
+	found := func(regex string, topics ...string) {
+		for _, r := range o.g.Resolved(o.env, map[string]Resolved{regex: {Topics: topics, TimestampMs: o.env.NowMs}}) {
+			o.g.Apply(r)
+		}
+	}
+	join("a", "t.*")
+	join("b", "t.*")
+	found("t.*", "t")
+	o.ok(beat("a", 1, &assign.Partitions{}))
+	o.ok(beat("b", 1, &assign.Partitions{}))
+	if o.g.Target("a").Len() != 2 || o.g.Target("b").Len() != 2 {
+		t.Fatal(dump(o.g))
+	}
+	h := beat("a", 2, &assign.Partitions{})
+	h.Regex = p("x")
+	o.ok(h)
+	found("x")
+	o.ok(beat("b", 2, nil))
+	if o.g.Target("b").Len() != 4 {
+		t.Fatalf("nobody is meant to have what a had\n%s", dump(o.g))
+	}
+}

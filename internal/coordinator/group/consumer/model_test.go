@@ -2,11 +2,12 @@ package consumer
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,10 +16,20 @@ import (
 	"github.com/weir-stream/weir/internal/wire"
 )
 
-var (
-	modelSeeds = flag.Int("consumer.seeds", 150, "how many histories TestModel plays")
-	modelSeed  = flag.Int("consumer.seed", -1, "the one history to play")
-)
+// seeds are those to play: so many, unless WEIR_MODEL_SEEDS says how many and WEIR_MODEL_FROM from where on.
+func seeds(t *testing.T, n int) (from, to int) {
+	t.Helper()
+	for name, v := range map[string]*int{"WEIR_MODEL_SEEDS": &n, "WEIR_MODEL_FROM": &from} {
+		if text := os.Getenv(name); text != "" {
+			got, err := strconv.Atoi(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			*v = got
+		}
+	}
+	return from, from + n
+}
 
 // fakeTopics are topics that are made, deleted and get more partitions.
 type fakeTopics struct {
@@ -523,13 +534,11 @@ func (m *model) settled() bool {
 // TestModel plays histories of members that come, go, die, fall silent and change their minds, of topics that change, of
 // answers that get lost and of coordinators that move.
 func TestModel(t *testing.T) {
-	from, to := 0, *modelSeeds
+	n := 150
 	if testing.Short() {
-		to = min(to, 40)
+		n = 40
 	}
-	if *modelSeed >= 0 {
-		from, to = *modelSeed, *modelSeed+1
-	}
+	from, to := seeds(t, n)
 	for seed := from; seed < to; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := newModel(t, seed)
