@@ -6,8 +6,8 @@ import (
 	"net"
 	"runtime"
 	"strconv"
-	"sync/atomic"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-stream/weir/internal/image"
