@@ -44,7 +44,9 @@ func (m *machine) joinConsumer(tx *coordinator.Tx, g *consumerGroup, r *joinRequ
 	if joined.Replaced != nil {
 		m.downgradeWith(tx, g, joined)
 	} else {
+		before := g.Epoch()
 		m.writeConsumer(tx, g, joined.Records)
+		m.countRebalance(g, before)
 	}
 	tx.Then(func(_ *coordinator.Tx, err error) {
 		if err != nil {

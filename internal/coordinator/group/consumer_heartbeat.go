@@ -127,9 +127,7 @@ func (m *machine) consumerHeartbeat(tx *coordinator.Tx, r *heartbeatRequest, rep
 	}
 	before := e.g.Epoch()
 	m.writeConsumer(tx, e.g, a.Records)
-	if e.g.Epoch() > before {
-		m.c.stats.consumerRebalances.Add(1)
-	}
+	m.countRebalance(e.g, before)
 	if mem := e.g.Member(a.MemberID); mem != nil {
 		m.beatConsumer(e.g, mem)
 	}
@@ -150,6 +148,13 @@ func (m *machine) consumerHeartbeat(tx *coordinator.Tx, r *heartbeatRequest, rep
 		}
 		reply(a, interval, nil)
 	})
+}
+
+// countRebalance counts a group epoch that is above what it was.
+func (m *machine) countRebalance(g *consumerGroup, before int32) {
+	if g.Epoch() > before {
+		m.c.stats.consumerRebalances.Add(1)
+	}
 }
 
 // entrance is the way into a consumer group: the group as it is, or as it will be when the member is in.
@@ -262,9 +267,7 @@ func (m *machine) resolve(g *consumerGroup, regexes []string, visible func(strin
 			g.resolving = false
 			before := g.Epoch()
 			m.writeConsumer(tx, g, g.Resolved(m.env(tx, g), found))
-			if g.Epoch() > before {
-				m.c.stats.consumerRebalances.Add(1)
-			}
+			m.countRebalance(g, before)
 		}, func(error) {})
 	}
 	if !c.deps.Group.Go("resolve regular expressions", func(context.Context) { done(resolved(img, regexes, visible, nowMs)) }) {
