@@ -50,7 +50,9 @@ func TestSwapInPlace(t *testing.T) {
 		}
 		swapProduce(t, ctx, before.Addr, topic, 0)
 	}
-	readGroup(t, ctx, before.Addr, "swap-group", swapRecords/2)
+	for name := range swapGroups {
+		readGroup(t, ctx, before.Addr, name, swapRecords/2)
+	}
 	sums := swapSums(t, ctx, client)
 	offsets := committed(t, ctx, admin)
 	configs := topicConfigs(t, ctx, admin)
@@ -73,8 +75,10 @@ func TestSwapInPlace(t *testing.T) {
 	same(t, "records", sums, swapSums(t, ctx, client))
 	same(t, "committed offsets", offsets, committed(t, ctx, admin))
 	same(t, "topic configs", configs, topicConfigs(t, ctx, admin))
-	// The group goes on where it was, and the topics take more.
-	readGroup(t, ctx, after.Addr, "swap-group", swapRecords-swapRecords/2)
+	// The groups go on where they were, and the topics take more.
+	for name := range swapGroups {
+		readGroup(t, ctx, after.Addr, name, swapRecords-swapRecords/2)
+	}
 	for topic := range swapTopics {
 		swapProduce(t, ctx, after.Addr, topic, swapRecords)
 	}
@@ -119,10 +123,17 @@ func swapProduce(t *testing.T, ctx context.Context, addr, topic string, from int
 	}
 }
 
+// swapGroups are groups of either protocol.
+var swapGroups = map[string][]kgo.Opt{
+	"swap-group":    nil,
+	"swap-consumer": {kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())},
+}
+
 // readGroup reads a number of records of swap-none with a group and commits.
 func readGroup(t *testing.T, ctx context.Context, addr, group string, count int) {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumerGroup(group), kgo.ConsumeTopics("swap-none"), kgo.DisableAutoCommit())
+	c, err := kgo.NewClient(append(swapGroups[group], kgo.SeedBrokers(addr), kgo.ConsumerGroup(group), kgo.ConsumeTopics("swap-none"), kgo.DisableAutoCommit(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,14 +194,16 @@ func sumPartition(t *testing.T, ctx context.Context, seeds []string, topic strin
 
 func committed(t *testing.T, ctx context.Context, admin *kadm.Client) map[string]string {
 	t.Helper()
-	offsets, err := admin.FetchOffsets(ctx, "swap-group")
-	if err != nil {
-		t.Fatal(err)
-	}
 	out := map[string]string{}
-	offsets.Each(func(o kadm.OffsetResponse) {
-		out[fmt.Sprintf("%s-%d", o.Topic, o.Partition)] = fmt.Sprint(o.At, o.LeaderEpoch, o.Metadata)
-	})
+	for name := range swapGroups {
+		offsets, err := admin.FetchOffsets(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		offsets.Each(func(o kadm.OffsetResponse) {
+			out[fmt.Sprintf("%s: %s-%d", name, o.Topic, o.Partition)] = fmt.Sprint(o.At, o.LeaderEpoch, o.Metadata)
+		})
+	}
 	return out
 }
 

@@ -5,7 +5,10 @@ import (
 	"testing"
 
 	"github.com/weir-stream/weir/internal/coordinator"
+	"github.com/weir-stream/weir/internal/coordinator/group/assign"
+	"github.com/weir-stream/weir/internal/coordinator/group/consumer"
 	"github.com/weir-stream/weir/internal/coordrecord"
+	"github.com/weir-stream/weir/internal/image"
 )
 
 // FuzzReplay feeds a shard with records of any bytes, as a foreign or damaged log may hold them: it may refuse them, no
@@ -20,6 +23,7 @@ func FuzzReplay(f *testing.F) {
 		f.Add(offsetKey("g", "t", 1), coordrecord.AppendValue(nil, coordrecord.NewOffsetCommitValue(), v), int64(v)-2)
 	}
 	f.Add(coordrecord.AppendKey(nil, &coordrecord.ConsumerGroupMemberMetadataKey{GroupID: "g", MemberID: "m"}), []byte{0, 0, 1}, int64(-1))
+	seedConsumerRecords(f)
 	f.Add(coordrecord.AppendKey(nil, &coordrecord.LegacyOffsetCommitKey{Group: "g", Topic: "t"}), []byte(nil), int64(-1))
 	f.Add([]byte{0, 99, 1}, []byte{1}, int64(-1))
 	f.Fuzz(func(t *testing.T, key, value []byte, producer int64) {
@@ -35,6 +39,9 @@ func FuzzReplay(f *testing.F) {
 			t.Fatal(err)
 		}
 		m.infos()
+		for id := range m.consumers {
+			m.describeConsumer(id)
+		}
 		again := newMachine(m.c, &coordinator.Shard{})
 		tx := &coordinator.Tx{}
 		for _, g := range m.groups {
@@ -73,4 +80,23 @@ func FuzzSubscription(f *testing.F) {
 			t.Fatalf("%d topics out of %d bytes", len(set), len(b))
 		}
 	})
+}
+
+// seedConsumerRecords adds good records of a consumer group.
+func seedConsumerRecords(f *testing.F) {
+	g := consumer.New("g")
+	h := &consumer.Heartbeat{MemberID: "m", RebalanceMs: 1, Topics: []string{"t"}, Regex: new(string), Owned: &assign.Partitions{}, ClientHost: "/h"}
+	a, err := g.Heartbeat(&consumer.Env{Topics: topicView{image.Empty(), &machine{}}, MaxSize: 1, Assignors: []string{"uniform"}}, h)
+	if err != nil {
+		f.Fatal(err)
+	}
+	target := coordrecord.NewConsumerGroupTargetAssignmentMemberValue()
+	target.TopicPartitions = []coordrecord.ConsumerGroupTargetAssignmentMemberValueTopicPartition{{Partitions: []int32{3, -1, 3}}}
+	a.Records = append(a.Records, g.Tombstones()...)
+	a.Records = append(a.Records, consumer.Record{Key: &coordrecord.ConsumerGroupTargetAssignmentMemberKey{GroupID: "g", MemberID: "m"}, Value: target},
+		consumer.Record{Key: &coordrecord.ConsumerGroupRegularExpressionKey{GroupID: "g", RegularExpression: "("}, Value: &coordrecord.ConsumerGroupRegularExpressionValue{Topics: []string{"t", "t"}}})
+	for _, r := range a.Records {
+		key, value := r.Encode()
+		f.Add(key, value, int64(-1))
+	}
 }
