@@ -116,7 +116,7 @@ func pythonClient(t *testing.T) string {
 
 func python(t *testing.T, b *brokers.Broker) {
 	out := command(t, "", pythonClient(t), "clients/python/roundtrip.py", b.Addr, "python", fmt.Sprint(clientRecords))
-	checkFacts(t, out, clientRecords, "none", "gzip", "snappy", "lz4", "zstd")
+	checkFacts(t, out, clientRecords, "none", "gzip", "snappy", "lz4", "zstd", "consumer", "regex")
 }
 
 // kafkaJSClient is Node.js and the folder of its modules, KafkaJS among them.

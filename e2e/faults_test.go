@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // sceneFaults are what happens to the cluster, by name. Each returns when it has ended.
@@ -47,7 +48,8 @@ func TestFaultsInNetworks(t *testing.T) {
 	if os.Getenv("WEIR_CLUSTER_MINUTES") != "" {
 		names = nil
 	}
-	s := newScene(t, staging{})
+	// A member of each protocol, so that the group is a consumer group (KIP-848) with a classic member.
+	s := newScene(t, staging{members: [][]kgo.Opt{{}, {kgo.ServerSideBalancer(), kgo.Balancers(kgo.CooperativeStickyBalancer())}}})
 	s.play(names)
 	s.judge()
 }

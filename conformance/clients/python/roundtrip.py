@@ -4,7 +4,7 @@ roundtrip.py BOOTSTRAP PREFIX [COUNT]
 
 Writes COUNT records with keys and headers to a topic of its own per codec,
 idempotently, reads them with a group of two members, commits, and prints one
-line of facts per codec: what was written, what came back, in which order, and
+line of facts per codec, and two of groups of the new protocol: what was written, what came back, in which order, and
 what the group has committed.
 """
 
@@ -30,11 +30,11 @@ def produce(bootstrap, topic, codec, count):
         raise SystemExit("%s: %d not delivered, %d failed: %s" % (codec, left, len(failed), failed[:1]))
 
 
-def consume(bootstrap, topic, group, count):
-    settings = {
-        "bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False,
-        "session.timeout.ms": 10000, "partition.assignment.strategy": "cooperative-sticky",
-    }
+CLASSIC = {"session.timeout.ms": 10000, "partition.assignment.strategy": "cooperative-sticky"}
+
+
+def consume(bootstrap, topic, group, count, protocol=CLASSIC):
+    settings = {"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False, **protocol}
     members = [Consumer(settings) for _ in range(2)]
     seen, ordered = {}, {}
     for c in members:
@@ -61,7 +61,7 @@ def consume(bootstrap, topic, group, count):
         except KafkaException as e:
             if e.args[0].name() != "_NO_OFFSET":
                 raise
-    partitions = members[0].committed([TopicPartition(topic, p) for p in range(3)], 10)
+    partitions = members[0].committed([TopicPartition(topic.strip("^$").replace(".", "e"), p) for p in range(3)], 10)
     for c in members:
         c.close()
     return seen, sum(max(p.offset, 0) for p in partitions)
@@ -76,8 +76,16 @@ def main():
             f.result(30)
         produce(bootstrap, topic, codec, count)
         seen, committed = consume(bootstrap, topic, topic + "-group", count)
-        digest = hashlib.sha256(b"\n".join(seen[n] for n in sorted(seen))).hexdigest()[:16]
-        print("%s records=%d sum=%s committed=%d" % (codec, len(seen), digest, committed), flush=True)
+        report(codec, seen, committed)
+    # The new protocol of groups (KIP-848), by names and by a regular expression.
+    for label, topics in [("consumer", "%s-none" % prefix), ("regex", "^%s-non.$" % prefix)]:
+        seen, committed = consume(bootstrap, topics, "%s-%s" % (prefix, label), count, {"group.protocol": "consumer"})
+        report(label, seen, committed)
+
+
+def report(label, seen, committed):
+    digest = hashlib.sha256(b"\n".join(seen[n] for n in sorted(seen))).hexdigest()[:16]
+    print("%s records=%d sum=%s committed=%d" % (label, len(seen), digest, committed), flush=True)
 
 
 main()
