@@ -109,7 +109,7 @@ func (g *Group) Heartbeat(env *Env, h *Heartbeat) (*Answer, error) {
 	a := &Answer{
 		Records: o.records, MemberID: next.ID, Epoch: next.Epoch, Revocation: revocation, RebalanceMs: next.RebalanceMs, Resolve: resolve,
 	}
-	if joins || h.full() || !next.Assigned.Equal(old.Assigned) {
+	if joins || h.full() || next != m && !next.Assigned.Equal(old.Assigned) {
 		p := next.Assigned.Partitions()
 		a.Assignment = &p
 	}

@@ -59,17 +59,15 @@ const forever = 1<<31 - 1
 // op is an operation on a group under way: its records, and what the group will be with them.
 type op struct {
 	*recorder
-	g           *Group
-	env         *Env
-	epoch       int32
-	homogeneous bool
+	g     *Group
+	env   *Env
+	epoch int32
+	// homogeneous tells whether all members will want the same topics; nil: they do if they did.
+	homogeneous func() bool
 }
 
 func (g *Group) begin(env *Env) *op {
-	return &op{
-		recorder: &recorder{group: g.ID}, g: g, env: env, epoch: g.epoch,
-		homogeneous: homogeneous(g.regexes, g.subscribed, int32(len(g.members))),
-	}
+	return &op{recorder: &recorder{group: g.ID}, g: g, env: env, epoch: g.epoch}
 }
 
 // writeMember records the member if it is not what it was, and reports whether it wants other topics by name.
@@ -98,7 +96,7 @@ func (o *op) updateMetadata(bump bool, old, m *Member) {
 	if g.members[m.ID] == nil && (m.InstanceID == nil || g.Static(*m.InstanceID) == nil) {
 		members++
 	}
-	o.homogeneous = homogeneous(regexes, subscribed, members)
+	o.homogeneous = func() bool { return homogeneous(regexes, subscribed, members) }
 	hash := metadataHash(subscribed, o.env.Topics)
 	if bump || hash != g.metadataHash {
 		o.epoch = g.epoch + 1
@@ -193,7 +191,12 @@ func (g *Group) preferredAssignor(old, m *Member) string {
 // assignment is what the assignor has to know: the members, with m as it will be.
 func (o *op) assignment(m *Member) *assign.Group {
 	g := o.g
-	spec := &assign.Group{Members: make(map[string]assign.Member, len(g.members)+1), Homogeneous: o.homogeneous, Partitions: o.partitions}
+	spec := &assign.Group{Members: make(map[string]assign.Member, len(g.members)+1), Partitions: o.partitions}
+	if o.homogeneous != nil {
+		spec.Homogeneous = o.homogeneous()
+	} else {
+		spec.Homogeneous = homogeneous(g.regexes, g.subscribed, int32(len(g.members)))
+	}
 	for id, other := range g.members {
 		spec.Members[id] = assign.Member{InstanceID: other.InstanceID, Topics: o.topicsOf(other), Target: g.target[id]}
 	}
