@@ -264,3 +264,15 @@ func TestExpressionThatMatchesNothing(t *testing.T) {
 		t.Fatalf("nobody is meant to have what a had\n%s", dump(o.g))
 	}
 }
+
+// TestRegexSize: what one expression may cost is bounded, whatever it looks like.
+func TestRegexSize(t *testing.T) {
+	for regex, ok := range map[string]bool{
+		"orders-(eu|us)-.*": true, "[a-z]{1,249}": true, strings.Repeat("x", 249): true, "(?i)été.*": true, "a|b|": true,
+		strings.Repeat("a{1000}", 100): false, strings.Repeat("(a|b{999})", 500): false, strings.Repeat("x", 60_000): false, "(((a{10}){10}){10}){10}": false,
+	} {
+		if _, err := Compile(regex); (err == nil) != ok || err != nil && wire.CodeOf(err) != wire.InvalidRegularExpression {
+			t.Errorf("%.40s: %v", regex, err)
+		}
+	}
+}

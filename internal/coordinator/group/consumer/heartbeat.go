@@ -2,7 +2,6 @@ package consumer
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 
 	"github.com/weir-stream/weir/internal/coordinator/group/assign"
@@ -288,14 +287,6 @@ func (g *Group) lastResolved() (atMs, version int64, any bool) {
 		return r.TimestampMs, r.Version, true
 	}
 	return 0, 0, false
-}
-
-// Compile checks a regular expression for topics: it has to match their whole names.
-func Compile(regex string) (*regexp.Regexp, error) {
-	if _, err := regexp.Compile(regex); err != nil {
-		return nil, refuse(wire.InvalidRegularExpression, "SubscribedTopicRegex `%s` is not a valid regular expression: %s.", regex, why(err))
-	}
-	return regexp.Compile(`^(?:` + regex + `)$`)
 }
 
 // Resolved takes over what regular expressions were found to match. The group may have changed meanwhile.

@@ -1,9 +1,7 @@
 package consumer
 
 import (
-	"errors"
 	"maps"
-	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -72,12 +70,3 @@ func (g *Group) Fence(env *Env, gone []*Member) []Record {
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
 func join(names []string) string { return strings.Join(names, ", ") }
-
-// why is what is wrong with an expression, without the expression.
-func why(err error) string {
-	var e *syntax.Error
-	if errors.As(err, &e) {
-		return e.Code.String()
-	}
-	return err.Error()
-}
