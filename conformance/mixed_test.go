@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ func mixed(t *testing.T, first, second brokers.Config) {
 	first.Props = map[string]string{"broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "500", "replica.lag.time.max.ms": "5000",
 		"offsets.topic.replication.factor": "2", "auto.leader.rebalance.enable": "false"}
 	// What Weir does not do yet must not be finalized: its brokers could not register.
-	first.Format = []string{"--feature", "group.version=0", "--feature", "transaction.version=0", "--feature", "share.version=0", "--feature", "streams.version=0"}
+	first.Format = []string{"--feature", "transaction.version=0", "--feature", "share.version=0", "--feature", "streams.version=0"}
 	if first.Binary != "" {
 		first.Format = []string{"--release-version", "4.3"}
 	}
@@ -112,6 +113,7 @@ func mixed(t *testing.T, first, second brokers.Config) {
 	if led[1] == 0 || led[2] == 0 {
 		t.Errorf("leaders %v: each should lead some", led)
 	}
+	movers := startMovers(ctx, t, one, two)
 	write("with both")
 	eventually(t, "all replicas are in sync", inSync)
 	if err := two.Stop(); err != nil {
@@ -135,6 +137,47 @@ func mixed(t *testing.T, first, second brokers.Config) {
 	for _, b := range []*brokers.Broker{one, two} {
 		readAll(ctx, t, b, sent)
 	}
+	for _, m := range movers {
+		eventually(t, "a consumer group has read everything", func() bool { return m.read() == sent })
+	}
+}
+
+// mover is a group of the consumer protocol (KIP-848) whose coordinator moves from a broker of the one kind to one of the other.
+type mover struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (m *mover) read() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.seen)
+}
+
+// startMovers starts consumer groups, so many that each broker coordinates some.
+func startMovers(ctx context.Context, t *testing.T, one, two *brokers.Broker) (out []*mover) {
+	t.Helper()
+	for i := range 4 {
+		m := &mover{seen: map[string]bool{}}
+		out = append(out, m)
+		for range 2 {
+			cl, err := kgo.NewClient(kgo.SeedBrokers(one.Addr, two.Addr), kgo.ConsumeTopics("t"), kgo.ConsumerGroup(fmt.Sprint("mover-", i)), kgo.ServerSideBalancer(),
+				kgo.Balancers(kgo.StickyBalancer()), kgo.AutoCommitInterval(300*time.Millisecond), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMinAge(100*time.Millisecond))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(cl.Close)
+			go func() {
+				for ctx.Err() == nil {
+					fs := cl.PollFetches(ctx)
+					m.mu.Lock()
+					fs.EachRecord(func(r *kgo.Record) { m.seen[string(r.Value)] = true })
+					m.mu.Unlock()
+				}
+			}()
+		}
+	}
+	return out
 }
 
 // readAll reads all records through a group that one broker is asked for first.

@@ -143,7 +143,7 @@ func (m *mixedMember) own(ps []int32) {
 // superseded reports whether another member has come with the instance id of o, which o may not have heard of yet.
 func (w *mixedWorld) superseded(o *mixedMember) bool {
 	for x := range w.members {
-		if x != o && o.instance != nil && x.instance != nil && *x.instance == *o.instance && x.sent.After(o.heard) {
+		if x != o && o.instance != nil && x.instance != nil && *x.instance == *o.instance && !x.sent.Before(o.heard) {
 			return true
 		}
 	}
