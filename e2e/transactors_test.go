@@ -189,7 +189,7 @@ func (l *transactors) chain() {
 
 func (l *transactors) session() (*kgo.GroupTransactSession, error) {
 	return kgo.NewGroupTransactSession(append(l.s.options("app"), kgo.TransactionalID(ledgerChain), kgo.ConsumerGroup(ledgerChain), kgo.ConsumeTopics(ledgerTopic),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.TransactionTimeout(20*time.Second),
 		kgo.SessionTimeout(10*time.Second), kgo.HeartbeatInterval(500*time.Millisecond))...)
 }
