@@ -90,6 +90,16 @@ func (f *fetch) openSession() wire.Code {
 	if s == nil || s.broker != f.sessionOf() {
 		return wire.FetchSessionIdNotFound
 	}
+	code := f.goOn(s, epoch)
+	if code == wire.None && f.session == nil {
+		f.b.sessions.remove(id) // it closes the session, which takes its lock again
+		f.full = true
+	}
+	return code
+}
+
+// goOn takes a request into its session; there is none any more if that has no partitions left.
+func (f *fetch) goOn(s *fetchSession, epoch int32) wire.Code {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -104,8 +114,6 @@ func (f *fetch) openSession() wire.Code {
 	s.update(f.requested(), f.forgotten())
 	f.b.sessions.touch(s, len(s.partitions))
 	if len(s.partitions) == 0 {
-		f.b.sessions.remove(id)
-		f.full = true
 		return wire.None
 	}
 	s.epoch = nextSessionEpoch(epoch)

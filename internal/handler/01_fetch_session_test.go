@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir-stream/weir/internal/replica"
 	"github.com/weir-stream/weir/internal/wire"
 )
 
@@ -137,5 +140,29 @@ func TestFollowersSessionTakesTheOldestConsumers(t *testing.T) {
 	now = now.Add(time.Minute * 3)
 	if c.create(itemsOf("a"), true, -1) == nil {
 		t.Error("a session that nobody uses stays for ever")
+	}
+}
+
+// A session that has no partitions left is over, a follower's like a consumer's, and the fetch that ended it is answered.
+func TestSessionWithoutPartitionsEnds(t *testing.T) {
+	for _, broker := range []int32{-1, 2} {
+		b := &Broker{sessions: newFetchSessions(10, time.Now)}
+		s := b.sessions.create(itemsOf("a"), false, broker)
+		req := kmsg.NewPtrFetchRequest()
+		req.SessionID, req.SessionEpoch = s.id, firstSessionEpoch
+		gone := kmsg.NewFetchRequestForgottenTopic()
+		gone.Topic, gone.Partitions = "a", []int32{0}
+		req.ForgottenTopics = append(req.ForgottenTopics, gone)
+		f := &fetch{b: b, r: &wire.Request{Version: 12}, req: req, by: replica.Reader{Follower: broker}, follower: broker >= 0}
+		opened := make(chan wire.Code, 1)
+		go func() { opened <- f.openSession() }()
+		select {
+		case code := <-opened:
+			if code != wire.None || !f.full || f.session != nil || len(f.items) != 0 || b.sessions.get(s.id) != nil {
+				t.Errorf("broker %d: code %v, full %v, session %v, items %v", broker, code, f.full, f.session, f.items)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("broker %d: the fetch waits for itself", broker)
+		}
 	}
 }
