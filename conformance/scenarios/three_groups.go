@@ -74,4 +74,5 @@ func threeGroups(s *script.Session) {
 		drop.Groups = []string{group}
 		s.AskOn(m.conn, "delete", 2, drop)
 	}
+	threeConsumers(s, records)
 }
