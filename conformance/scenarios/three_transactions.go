@@ -51,7 +51,16 @@ func threeTransactions(s *script.Session) {
 			return ok && resp.TransactionStates[0].State == want
 		})
 	}
+	highWatermark := func(node int32) int64 {
+		fetch := fetchReq(t, 0)
+		fetch.MinBytes = 0
+		if resp, ok := s.QuietAt(node, 12, fetch).(*kmsg.FetchResponse); ok && len(resp.Topics) == 1 {
+			return resp.Topics[0].Partitions[0].HighWatermark
+		}
+		return -1
+	}
 	ask := func(label string) {
+		s.Until("the follower knows the high watermark", func() bool { return highWatermark(coordinator) == highWatermark(leader) })
 		for _, node := range everyone {
 			describe := kmsg.NewPtrDescribeTransactionsRequest()
 			describe.TransactionalIDs = []string{id}
