@@ -61,7 +61,7 @@ stage_oracle() {
   local dist
   dist=$("$GO" run ./internal/kafkadist/cmd/kafka-dist) || { failed=1; return; }
   make --no-print-directory build || { failed=1; return; }
-  WEIR_KAFKA_DIST=$dist WEIR_KAFKA=$dist WEIR_BIN=$PWD/bin/weir sum oracle "$GO" test -p 1 -count=1 -json -timeout 15m \
+  WEIR_KAFKA_DIST=$dist WEIR_KAFKA=$dist WEIR_BIN=$PWD/bin/weir sum oracle "$GO" test -p 2 -count=1 -json -timeout 15m \
     -run "$beside" -skip "$recorded" ./internal/log ./internal/record ./internal/controller ./internal/node/format ./internal/cli ./internal/controlplane/observe ./internal/controlplane/engine/apachekafka ./internal/controlplane/watch
 }
 
@@ -100,13 +100,21 @@ stage_bench() {
 [ $# -gt 0 ] || set -- all
 if [ "$*" = all ]; then
   apart=(-skip "$beside")
-  set -- need test nowait lint sim web oracle e2e conform bench
+  set -- need test nowait lint sim+web oracle e2e conform bench
 fi
 "$GO" build -o bin/testsum ./internal/tidy/testsum || exit 1
 ran=0
 for stage in "$@"; do
   case $stage in
     need) scripts/need.sh ;;
+    sim+web) # the simulations leave one processor free for most of their time
+      (failed=0; stage_web; exit $failed) > bin/web.log 2>&1 &
+      web=$!
+      stage_sim
+      wait $web || failed=1
+      cat bin/web.log
+      ran=1
+      ;;
     test | nowait | sim | web | walk | oracle | conform | e2e | bench) "stage_$stage"; ran=1 ;;
     lint) stage_lint ;;
     *) sed -n '2,5p' "$0" >&2; exit 2 ;;
