@@ -28,19 +28,21 @@ func threeWithoutOne(s *script.Session) {
 	s.Until("three-moving-too is known", func() bool { return partitionsAt(s, 1, "three-moving-too") != nil })
 	s.AskAt(1, "what was created on it too", 12, metadataReq(byName("three-moving-too")))
 	s.AskAt(2, "add the one that is gone", 0, reassignReq(t.name, 0, []int32{1, 2, 3}))
-	under := func(label string, adding int) {
+	under := func(label string, first int32, replicas int) {
 		for _, node := range []int32{1, 2} {
-			awaitPartitions(s, node, t.name, func(m map[int32]kmsg.MetadataResponseTopicPartition) bool { return len(m[0].Replicas) == adding })
+			awaitPartitions(s, node, t.name, func(m map[int32]kmsg.MetadataResponseTopicPartition) bool {
+				return len(m[0].Replicas) == replicas && m[0].Replicas[0] == first
+			})
 		}
 		s.AskAt(2, "under way, "+label, 12, metadataReq(byName(t.name)))
 		listing(s, label, t.name, 0, 1)
 	}
-	under("adding", 3)
+	under("adding", 1, 3)
 	s.AskAt(1, "the same again", 0, reassignReq(t.name, 0, []int32{1, 2, 3}))
 	s.AskAt(1, "to it alone", 0, reassignReq(t.name, 0, []int32{3}))
-	under("replacing", 3)
+	under("replacing", 3, 3)
 	s.AskAt(1, "another way", 0, reassignReq(t.name, 0, []int32{2, 3}))
-	under("another way", 3)
+	under("another way", 2, 3)
 	more := kmsg.NewPtrCreatePartitionsRequest()
 	more.TimeoutMillis = 10000
 	mt := kmsg.NewCreatePartitionsRequestTopic()
@@ -51,7 +53,7 @@ func threeWithoutOne(s *script.Session) {
 	more.Topics = append(more.Topics, mt)
 	s.AskAt(1, "elect while it moves", 2, electReq(0, t.name, 0))
 	s.AskAt(2, "cancel", 0, reassignReq(t.name, 0, nil))
-	under("cancelled", 2)
+	under("cancelled", 1, 2)
 	s.AskAt(2, "cancel again", 0, reassignReq(t.name, 0, nil))
 	s.AskAt(1, "the log after all that", 12, fetchReq(t, 0))
 	s.AskAt(1, "partitions added", latest(s, kmsg.CreatePartitions), more)
