@@ -62,7 +62,7 @@ stage_oracle() {
   dist=$("$GO" run ./internal/kafkadist/cmd/kafka-dist) || { failed=1; return; }
   make --no-print-directory build || { failed=1; return; }
   WEIR_KAFKA_DIST=$dist WEIR_KAFKA=$dist WEIR_BIN=$PWD/bin/weir sum oracle "$GO" test -p 2 -count=1 -json -timeout 15m \
-    -run "$beside" -skip "$recorded" ./internal/log ./internal/record ./internal/controller ./internal/node/format ./internal/cli ./internal/controlplane/observe ./internal/controlplane/engine/apachekafka ./internal/controlplane/watch
+    -run "$beside" -skip "$recorded" ./internal/log ./internal/record ./internal/controller ./internal/coordinator/group/assign ./internal/node/format ./internal/cli ./internal/controlplane/observe ./internal/controlplane/engine/apachekafka ./internal/controlplane/watch
 }
 
 stage_web() {

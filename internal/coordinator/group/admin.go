@@ -104,24 +104,24 @@ func (c *Coordinator) TopicsChanged(d *image.Delta, version int64) {
 // Describe handles a DescribeGroups; the answer is in the order of the ids.
 func (c *Coordinator) Describe(ids []string, reply func([]Description)) {
 	out := make([]Description, len(ids))
-	g := newGather(len(ids), func() { reply(out) })
+	g := coordinator.NewGather(len(ids), func() { reply(out) })
 	for i, id := range ids {
 		id = strings.Clone(id)
 		c.run(id, func(_ *coordinator.Tx, m *machine) {
 			out[i] = m.describe(id)
-			g.done()
+			g.Done()
 		}, func(err error) {
 			out[i] = Description{Code: errorCode(err), Group: id}
-			g.done()
+			g.Done()
 		})
 	}
-	g.done()
+	g.Done()
 }
 
 // DeleteGroups handles a DeleteGroups; the answer is in the order of the ids.
 func (c *Coordinator) DeleteGroups(ids []string, reply func([]wire.Code)) {
 	out := make([]wire.Code, len(ids))
-	g := newGather(len(ids), func() { reply(out) })
+	g := coordinator.NewGather(len(ids), func() { reply(out) })
 	for i, id := range ids {
 		c.run(id, func(tx *coordinator.Tx, m *machine) {
 			out[i] = m.deleteGroup(tx, id)
@@ -129,14 +129,14 @@ func (c *Coordinator) DeleteGroups(ids []string, reply func([]wire.Code)) {
 				if err != nil && out[i] == wire.None {
 					out[i] = errorCode(err)
 				}
-				g.done()
+				g.Done()
 			})
 		}, func(err error) {
 			out[i] = errorCode(err)
-			g.done()
+			g.Done()
 		})
 	}
-	g.done()
+	g.Done()
 }
 
 // List handles a ListGroups: the groups that this broker coordinates, filtered by the names of states and types in
@@ -146,21 +146,21 @@ func (c *Coordinator) List(states, types []string, reply func(wire.Code, []Listi
 	lists := make([][]Listing, len(shards))
 	var mu sync.Mutex
 	code := wire.None
-	g := newGather(len(shards), func() { reply(code, slices.Concat(lists...)) })
+	g := coordinator.NewGather(len(shards), func() { reply(code, slices.Concat(lists...)) })
 	for i, p := range shards {
 		c.rt.Run(p, func(_ *coordinator.Tx, m *machine) {
 			lists[i] = m.list(f)
-			g.done()
+			g.Done()
 		}, func(err error) {
 			if ec := errorCode(err); ec != wire.NotCoordinator {
 				mu.Lock()
 				code = ec
 				mu.Unlock()
 			}
-			g.done()
+			g.Done()
 		})
 	}
-	g.done()
+	g.Done()
 }
 
 // Groups goes over all groups that this broker coordinates, with their members and committed offsets, for metrics. It
@@ -182,24 +182,5 @@ func (c *Coordinator) Groups(ctx context.Context) iter.Seq[Info] {
 				return
 			}
 		}
-	}
-}
-
-// gather calls back when n parts and its maker are done.
-type gather struct {
-	mu   sync.Mutex
-	left int
-	then func()
-}
-
-func newGather(n int, then func()) *gather { return &gather{left: n + 1, then: then} }
-
-func (g *gather) done() {
-	g.mu.Lock()
-	g.left--
-	last := g.left == 0
-	g.mu.Unlock()
-	if last {
-		g.then()
 	}
 }

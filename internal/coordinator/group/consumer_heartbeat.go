@@ -325,23 +325,23 @@ type ConsumerDescription struct {
 // DescribeConsumerGroups handles a ConsumerGroupDescribe; the answer is in the order of the ids.
 func (c *Coordinator) DescribeConsumerGroups(ids []string, reply func([]ConsumerDescription)) {
 	out := make([]ConsumerDescription, len(ids))
-	g := newGather(len(ids), func() { reply(out) })
+	g := coordinator.NewGather(len(ids), func() { reply(out) })
 	for i, id := range ids {
 		id = strings.Clone(id)
 		if id == "" {
 			out[i].Err = wire.InvalidGroupId
-			g.done()
+			g.Done()
 			continue
 		}
 		c.run(id, func(_ *coordinator.Tx, m *machine) {
 			out[i] = m.describeConsumer(id)
-			g.done()
+			g.Done()
 		}, func(err error) {
 			out[i] = ConsumerDescription{Group: id, Err: errorCode(err)}
-			g.done()
+			g.Done()
 		})
 	}
-	g.done()
+	g.Done()
 }
 
 func (m *machine) describeConsumer(id string) ConsumerDescription {

@@ -27,13 +27,13 @@ type Description struct {
 // Describe handles a DescribeTransactions; the answer is in the order of the ids.
 func (c *Coordinator) Describe(ids []string, reply func([]Description)) {
 	out := make([]Description, len(ids))
-	g := newGather(len(ids), func() { reply(out) })
+	g := coordinator.NewGather(len(ids), func() { reply(out) })
 	for i, id := range ids {
 		id = strings.Clone(id)
 		out[i].ID = id
 		if id == "" {
 			out[i].Code = wire.InvalidRequest
-			g.done()
+			g.Done()
 			continue
 		}
 		c.run(id, func(_ *coordinator.Tx, m *machine) {
@@ -44,13 +44,13 @@ func (c *Coordinator) Describe(ids []string, reply func([]Description)) {
 			} else {
 				out[i].Code = wire.TransactionalIdNotFound
 			}
-			g.done()
+			g.Done()
 		}, func(err error) {
 			out[i].Code = errorCode(err)
-			g.done()
+			g.Done()
 		})
 	}
-	g.done()
+	g.Done()
 }
 
 // Filter chooses transactional ids; the zero value and DurationMs -1 choose all.
@@ -103,7 +103,7 @@ func (c *Coordinator) List(f Filter, reply func(code wire.Code, unknown []string
 	lists := make([][]Listing, len(shards))
 	var mu sync.Mutex
 	code := wire.None
-	g := newGather(len(shards), func() {
+	g := coordinator.NewGather(len(shards), func() {
 		if code != wire.None {
 			reply(code, nil, nil)
 			return
@@ -117,17 +117,17 @@ func (c *Coordinator) List(f Filter, reply func(code wire.Code, unknown []string
 					lists[i] = append(lists[i], Listing{t.id, t.v.producerID, t.v.state.String()})
 				}
 			}
-			g.done()
+			g.Done()
 		}, func(err error) {
 			if ec := errorCode(err); ec != wire.NotCoordinator {
 				mu.Lock()
 				code = ec
 				mu.Unlock()
 			}
-			g.done()
+			g.Done()
 		})
 	}
-	g.done()
+	g.Done()
 }
 
 // abortWithNewID aborts a transaction whose time is over and whose producer has no epoch left.
@@ -144,23 +144,4 @@ func (c *Coordinator) abortWithNewID(id string) {
 			}
 		}, func(error) {})
 	})
-}
-
-// gather calls back when n parts and its maker are done.
-type gather struct {
-	mu   sync.Mutex
-	left int
-	then func()
-}
-
-func newGather(n int, then func()) *gather { return &gather{left: n + 1, then: then} }
-
-func (g *gather) done() {
-	g.mu.Lock()
-	g.left--
-	last := g.left == 0
-	g.mu.Unlock()
-	if last {
-		g.then()
-	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/coordinator"
 	"github.com/weir-stream/weir/internal/coordinator/group"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/record"
@@ -41,13 +42,13 @@ func (l *LocalMarkers) Write(req *kmsg.WriteTxnMarkersRequest, reply func(*kmsg.
 		}
 		resp.Markers = append(resp.Markers, m)
 	}
-	g := newGather(n, func() { reply(resp) })
+	g := coordinator.NewGather(n, func() { reply(resp) })
 	for i := range resp.Markers {
 		for j := range resp.Markers[i].Topics {
 			t := &resp.Markers[i].Topics[j]
 			for k := range t.Partitions {
 				p := &t.Partitions[k]
-				once := sync.OnceFunc(g.done)
+				once := sync.OnceFunc(g.Done)
 				l.write(log.TopicPartition{Topic: t.Topic, Partition: p.Partition}, &req.Markers[i], versionOf(req, i), func(code wire.Code) {
 					p.ErrorCode = int16(code)
 					once()
@@ -55,7 +56,7 @@ func (l *LocalMarkers) Write(req *kmsg.WriteTxnMarkersRequest, reply func(*kmsg.
 			}
 		}
 	}
-	g.done()
+	g.Done()
 }
 
 // versionOf is the transaction.version of a marker, if the request can tell.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir-stream/weir/internal/coordinator"
 	"github.com/weir-stream/weir/internal/log"
 	"github.com/weir-stream/weir/internal/telemetry"
 	"github.com/weir-stream/weir/internal/wire"
@@ -18,7 +19,7 @@ import (
 func (c *Coordinator) AddForBrokers(req *kmsg.AddPartitionsToTxnRequest, exists func(log.TopicPartition) bool, reply func(*kmsg.AddPartitionsToTxnResponse)) {
 	resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
 	resp.Transactions = make([]kmsg.AddPartitionsToTxnResponseTransaction, len(req.Transactions))
-	g := newGather(len(req.Transactions), func() { reply(resp) })
+	g := coordinator.NewGather(len(req.Transactions), func() { reply(resp) })
 	for i := range req.Transactions {
 		in, out := &req.Transactions[i], &resp.Transactions[i]
 		out.TransactionalID = in.TransactionalID
@@ -41,7 +42,7 @@ func (c *Coordinator) AddForBrokers(req *kmsg.AddPartitionsToTxnRequest, exists 
 				}
 				out.Topics = append(out.Topics, rt)
 			}
-			g.done()
+			g.Done()
 		}
 		all := true
 		for _, tp := range parts {
@@ -62,7 +63,7 @@ func (c *Coordinator) AddForBrokers(req *kmsg.AddPartitionsToTxnRequest, exists 
 			c.AddPartitions(in.TransactionalID, p, parts, versionEpochBump, func(code wire.Code) { set(func(int) wire.Code { return code }) })
 		}
 	}
-	g.done()
+	g.Done()
 }
 
 // Support says what a client knows of KIP-890, by the version of its request.

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// TestAsApacheKafka (WEIR_KAFKA_DIST, a JDK) has Apache Kafka's own assignors answer thousands of groups. The ids of
+// TestAssignorsAgainstKafka (WEIR_KAFKA_DIST, a JDK) has Apache Kafka's own assignors answer thousands of groups. The ids of
 // topics are such that Java's hash tables keep them in order, so that the answers are the same to the partition.
-func TestAsApacheKafka(t *testing.T) {
+func TestAssignorsAgainstKafka(t *testing.T) {
 	dist := os.Getenv("WEIR_KAFKA_DIST")
 	if dist == "" {
 		t.Skip("WEIR_KAFKA_DIST is not set")
